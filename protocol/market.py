@@ -1,0 +1,146 @@
+"""Market data as decisions see it: quotes, closed candles, product rules, and whether the feed can be trusted."""
+
+from decimal import Decimal
+from enum import Enum
+from typing import ClassVar
+
+from protocol.base import Lane, Message, Value
+from protocol.ids import ProductId
+
+
+class FeedStatus(Enum):
+    """How far a product's feed may be believed."""
+
+    DOWN = "down"
+    SYNCING = "syncing"
+    LIVE = "live"
+    STALE = "stale"
+
+
+class Quote(Message, tag="market.quote"):
+    """The top of an uncrossed, ungapped book.
+
+    Prices in quote per base, sizes in base. Depth is USD resting within 20 bps of mid, each side. `venue_ns` is
+    the venue's time of the last book change, `fresh_ns` the venue's time up to which the feed vouches for it
+    (requirements ST1), `received_ns` ours; `sequence` rises by one per book state of this feed incarnation.
+    """
+
+    lane: ClassVar[Lane] = Lane.STATE
+    product_id: ProductId
+    bid: Decimal
+    bid_size: Decimal
+    ask: Decimal
+    ask_size: Decimal
+    bid_depth_usd: Decimal
+    ask_depth_usd: Decimal
+    venue_ns: int
+    fresh_ns: int
+    received_ns: int
+    sequence: int
+
+    @property
+    def key(self) -> str:
+        return self.product_id
+
+    @property
+    def mid(self) -> Decimal:
+        """Half way between bid and ask."""
+        return (self.bid + self.ask) / 2
+
+    @property
+    def spread_bps(self) -> Decimal:
+        """(ask - bid) / mid, in basis points."""
+        return (self.ask - self.bid) / self.mid * 10_000
+
+
+class FeedState(Message, tag="market.feed_state"):
+    """A product's feed changed status; `detail` says why. Anything but LIVE means: decide nothing on it."""
+
+    product_id: ProductId
+    status: FeedStatus
+    detail: str
+    at_ns: int
+
+
+class PublicTrade(Message, tag="market.trade"):
+    """Somebody traded. `aggressor_buy` is the taker's side (the wire tells the maker's)."""
+
+    lane: ClassVar[Lane] = Lane.STATE
+    product_id: ProductId
+    trade_id: str
+    price: Decimal
+    size: Decimal
+    aggressor_buy: bool
+    venue_ns: int
+
+    @property
+    def key(self) -> str:
+        return self.product_id
+
+
+class Bar(Value):
+    """One closed candle. `start_s` UNIX seconds; `volume` in base units; `synthetic`: a minute without trades."""
+
+    start_s: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    synthetic: bool = False
+
+
+class CandleClosed(Message, tag="market.candle"):
+    """A candle of `granularity_s` closed; it never changes again."""
+
+    product_id: ProductId
+    granularity_s: int
+    bar: Bar
+
+
+class CandleHistory(Message, tag="market.history"):
+    """Closed candles up to now, oldest first, from REST. Replaces what the receiver held for this series."""
+
+    product_id: ProductId
+    granularity_s: int
+    bars: tuple[Bar, ...]
+
+
+class ProductRules(Value):
+    """What the venue allows for one product: grids, minima, state. Increments in the unit they quantise."""
+
+    product_id: ProductId
+    base: str
+    quote: str
+    price_increment: Decimal
+    base_increment: Decimal
+    quote_increment: Decimal
+    base_min_size: Decimal
+    quote_min_size: Decimal
+    base_max_size: Decimal
+    quote_max_size: Decimal
+    status: str
+    trading_disabled: bool
+    cancel_only: bool
+    limit_only: bool
+    post_only: bool
+    view_only: bool
+    auction_mode: bool
+    alias: str
+    volume_24h_usd: Decimal | None
+
+    @property
+    def tradable(self) -> bool:
+        """Entries and exits are possible without restriction (EX1: an unknown status is not)."""
+        flags = (self.trading_disabled, self.cancel_only, self.limit_only, self.post_only, self.view_only)
+        return self.status == "online" and not any(flags) and not self.auction_mode
+
+
+class ProductsKnown(Message, tag="market.products"):
+    """The venue's rules for the products we follow, complete, as of `at_ns`."""
+
+    products: tuple[ProductRules, ...]
+    at_ns: int
+
+
+MarketMessage = Quote | FeedState | PublicTrade | CandleClosed | CandleHistory | ProductsKnown
