@@ -17,7 +17,7 @@ _FORM = re.compile(
 )
 
 
-class OrderIdParts(Value):
+class OrderIdParts(Value, frozen=True, kw_only=True):
     """A client order id taken apart. `counter` and `epoch` together never repeat in an installation."""
 
     bot: str

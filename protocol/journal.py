@@ -15,7 +15,7 @@ class EntryKind(Enum):
     SAID = "said"
 
 
-class Draft(Value):
+class Draft(Value, frozen=True, kw_only=True):
     """One journal entry before the recorder numbers and chains it.
 
     `seq` and `cause` are those of the envelope that was handled (for SAID: of the one that made it speak);
@@ -32,7 +32,7 @@ class Draft(Value):
     body: bytes
 
 
-class CommitRequest(Message, tag="journal.commit"):
+class CommitRequest(Message, frozen=True, kw_only=True, tag="journal.commit"):
     """One transaction for `reply_to`, answered by `Committed(number)` or `CommitFailed(number)`."""
 
     reply_to: str
@@ -43,20 +43,20 @@ class CommitRequest(Message, tag="journal.commit"):
     fresh: tuple[str, ...]
 
 
-class Append(Message, tag="journal.append"):
+class Append(Message, frozen=True, kw_only=True, tag="journal.append"):
     """Journal entries that nobody waits for; they join the next transaction."""
 
     drafts: tuple[Draft, ...]
 
 
-class Released(Message, tag="journal.released"):
+class Released(Message, frozen=True, kw_only=True, tag="journal.released"):
     """Recorder to gateway, and nobody else: this place request is on disk, send it. `index`: its journal entry."""
 
     submit: Submit
     index: int
 
 
-class JournalEntry(Value):
+class JournalEntry(Value, frozen=True, kw_only=True):
     """An entry as stored: `index` rises by one; `sha` is SHA-256 over `prev_sha` and the rest."""
 
     index: int
@@ -65,7 +65,7 @@ class JournalEntry(Value):
     draft: Draft
 
 
-class StoreTrouble(Message, tag="journal.trouble"):
+class StoreTrouble(Message, frozen=True, kw_only=True, tag="journal.trouble"):
     """Recorder to risk: the store cannot be written (or can again: `ok`). `kind`: full, slow or failed."""
 
     lane: ClassVar[Lane] = Lane.CONTROL

@@ -17,7 +17,7 @@ class FeedStatus(Enum):
     STALE = "stale"
 
 
-class Quote(Message, tag="market.quote"):
+class Quote(Message, frozen=True, kw_only=True, tag="market.quote"):
     """The top of an uncrossed, ungapped book.
 
     Prices in quote per base, sizes in base. Depth is USD resting within 20 bps of mid, each side. `venue_ns` is
@@ -40,6 +40,7 @@ class Quote(Message, tag="market.quote"):
 
     @property
     def key(self) -> str:
+        """One per product."""
         return self.product_id
 
     @property
@@ -53,7 +54,7 @@ class Quote(Message, tag="market.quote"):
         return (self.ask - self.bid) / self.mid * 10_000
 
 
-class FeedState(Message, tag="market.feed_state"):
+class FeedState(Message, frozen=True, kw_only=True, tag="market.feed_state"):
     """A product's feed changed status; `detail` says why. Anything but LIVE means: decide nothing on it."""
 
     product_id: ProductId
@@ -62,7 +63,7 @@ class FeedState(Message, tag="market.feed_state"):
     at_ns: int
 
 
-class PublicTrade(Message, tag="market.trade"):
+class PublicTrade(Message, frozen=True, kw_only=True, tag="market.trade"):
     """Somebody traded. `aggressor_buy` is the taker's side (the wire tells the maker's)."""
 
     lane: ClassVar[Lane] = Lane.STATE
@@ -75,10 +76,11 @@ class PublicTrade(Message, tag="market.trade"):
 
     @property
     def key(self) -> str:
+        """One per product."""
         return self.product_id
 
 
-class Bar(Value):
+class Bar(Value, frozen=True, kw_only=True):
     """One closed candle. `start_s` UNIX seconds; `volume` in base units; `synthetic`: a minute without trades."""
 
     start_s: int
@@ -90,7 +92,7 @@ class Bar(Value):
     synthetic: bool = False
 
 
-class CandleClosed(Message, tag="market.candle"):
+class CandleClosed(Message, frozen=True, kw_only=True, tag="market.candle"):
     """A candle of `granularity_s` closed; it never changes again."""
 
     product_id: ProductId
@@ -98,7 +100,7 @@ class CandleClosed(Message, tag="market.candle"):
     bar: Bar
 
 
-class CandleHistory(Message, tag="market.history"):
+class CandleHistory(Message, frozen=True, kw_only=True, tag="market.history"):
     """Closed candles up to now, oldest first, from REST. Replaces what the receiver held for this series."""
 
     product_id: ProductId
@@ -106,7 +108,7 @@ class CandleHistory(Message, tag="market.history"):
     bars: tuple[Bar, ...]
 
 
-class ProductRules(Value):
+class ProductRules(Value, frozen=True, kw_only=True):
     """What the venue allows for one product: grids, minima, state. Increments in the unit they quantise."""
 
     product_id: ProductId
@@ -136,7 +138,7 @@ class ProductRules(Value):
         return self.status == "online" and not any(flags) and not self.auction_mode
 
 
-class ProductsKnown(Message, tag="market.products"):
+class ProductsKnown(Message, frozen=True, kw_only=True, tag="market.products"):
     """The venue's rules for the products we follow, complete, as of `at_ns`."""
 
     products: tuple[ProductRules, ...]

@@ -49,9 +49,7 @@ class Status(Enum):
     FAILED = "failed"
 
 
-TERMINAL = frozenset(
-    {Status.FILLED, Status.CANCELED, Status.EXPIRED, Status.REJECTED, Status.ABORTED, Status.FAILED}
-)
+TERMINAL = frozenset({Status.FILLED, Status.CANCELED, Status.EXPIRED, Status.REJECTED, Status.ABORTED, Status.FAILED})
 IN_DOUBT = frozenset({Status.SUBMITTED, Status.UNRESOLVED})
 MIGHT_REST = frozenset(Status) - TERMINAL - {Status.INITIALIZED}
 
@@ -65,7 +63,7 @@ class StepKind(Enum):
     MARKET = "market"
 
 
-class Step(Value):
+class Step(Value, frozen=True, kw_only=True):
     """One try. `ttl_s`: how long a resting order waits; `through_bps`: how far past the touch an IOC may go."""
 
     kind: StepKind
@@ -75,7 +73,7 @@ class Step(Value):
     limit_price: Decimal | None = None
 
 
-class Targets(Value):
+class Targets(Value, frozen=True, kw_only=True):
     """How a position is to be left; stored with its entry fill. Percentages of the average entry price."""
 
     stop_loss_pct: Decimal
@@ -83,7 +81,7 @@ class Targets(Value):
     max_hold_s: int
 
 
-class Intent(Value):
+class Intent(Value, frozen=True, kw_only=True):
     """What was approved: one purchase or sale, to be tried by `steps` in order until done.
 
     Exactly one of `base_size` and `quote_size` is given (`quote_size`: spend or raise that much quote currency).
@@ -109,7 +107,7 @@ class Intent(Value):
     by: str = ""
 
 
-class OrderSpec(Value):
+class OrderSpec(Value, frozen=True, kw_only=True):
     """One order as it goes to the venue; prices and sizes already on their grids. `limit_price` None: market."""
 
     client_order_id: ClientOrderId
@@ -124,7 +122,7 @@ class OrderSpec(Value):
     not_after_ns: int
 
 
-class OrderState(Value):
+class OrderState(Value, frozen=True, kw_only=True):
     """Everything durable about one order. Cumulative figures never fall; `error` keeps the venue's own words.
 
     `fill` figures are the venue's cumulative word (base, quote, quote fees). `requested_ns` is when the signed
@@ -150,6 +148,7 @@ class OrderState(Value):
 
     @property
     def client_order_id(self) -> ClientOrderId:
+        """Our id, minted once."""
         return self.spec.client_order_id
 
     @property
@@ -158,26 +157,26 @@ class OrderState(Value):
         return self.status in TERMINAL
 
 
-class PlaceIntent(Message, tag="orders.intent"):
+class PlaceIntent(Message, frozen=True, kw_only=True, tag="orders.intent"):
     """Risk to the order desk: this may be tried."""
 
     intent: Intent
 
 
-class Place(Message, tag="orders.place"):
+class Place(Message, frozen=True, kw_only=True, tag="orders.place"):
     """The desk to a new order actor: be this order."""
 
     state: OrderState
 
 
-class PlaceAccepted(Message, tag="orders.accepted"):
+class PlaceAccepted(Message, frozen=True, kw_only=True, tag="orders.accepted"):
     """The venue acknowledged the order and gave it an id."""
 
     client_order_id: ClientOrderId
     venue_order_id: VenueOrderId
 
 
-class PlaceRefused(Message, tag="orders.refused"):
+class PlaceRefused(Message, frozen=True, kw_only=True, tag="orders.refused"):
     """The venue definitely refused the order, or it definitely never left; nothing rests."""
 
     client_order_id: ClientOrderId
@@ -185,14 +184,14 @@ class PlaceRefused(Message, tag="orders.refused"):
     sent: bool = True
 
 
-class PlaceUnknown(Message, tag="orders.unknown"):
+class PlaceUnknown(Message, frozen=True, kw_only=True, tag="orders.unknown"):
     """The request ended without a verdict: the order may or may not rest. Never a reason to send it again."""
 
     client_order_id: ClientOrderId
     detail: str
 
 
-class VenueOrder(Value):
+class VenueOrder(Value, frozen=True, kw_only=True):
     """The venue's word about one order: cumulative, from stream, list or look-up.
 
     `status` is the venue's own text, upper case; sizes in base, value and fees in quote currency.
@@ -212,21 +211,21 @@ class VenueOrder(Value):
     reason: str = ""
 
 
-class OrderReported(Message, tag="orders.reported"):
+class OrderReported(Message, frozen=True, kw_only=True, tag="orders.reported"):
     """Evidence about one order. `source`: stream, list or lookup."""
 
     order: VenueOrder
     source: str
 
 
-class OrderNotFound(Message, tag="orders.not_found"):
+class OrderNotFound(Message, frozen=True, kw_only=True, tag="orders.not_found"):
     """A complete look-up, begun at `asked_ns`, did not know the order. Closes nothing by itself (X1)."""
 
     client_order_id: ClientOrderId
     asked_ns: int
 
 
-class CancelOrder(Message, tag="orders.cancel"):
+class CancelOrder(Message, frozen=True, kw_only=True, tag="orders.cancel"):
     """Stop resting. Idempotent. To an order actor, or to the desk with a client order id or "*" for every one."""
 
     lane: ClassVar[Lane] = Lane.CONTROL
@@ -234,7 +233,7 @@ class CancelOrder(Message, tag="orders.cancel"):
     reason: str
 
 
-class CancelAnswered(Message, tag="orders.cancel_answered"):
+class CancelAnswered(Message, frozen=True, kw_only=True, tag="orders.cancel_answered"):
     """The venue took (or refused) a cancel request; only a report says that the order stopped resting."""
 
     client_order_id: ClientOrderId
@@ -242,13 +241,13 @@ class CancelAnswered(Message, tag="orders.cancel_answered"):
     reason: str
 
 
-class OrderUpdate(Message, tag="orders.update"):
+class OrderUpdate(Message, frozen=True, kw_only=True, tag="orders.update"):
     """An order's new committed state, told to desk, risk and portfolio."""
 
     state: OrderState
 
 
-class IntentDone(Message, tag="orders.intent_done"):
+class IntentDone(Message, frozen=True, kw_only=True, tag="orders.intent_done"):
     """The desk's last word on an intent: how much of it was filled, and why it ended."""
 
     correlation: str

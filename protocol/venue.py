@@ -13,14 +13,14 @@ from protocol.market import Bar, ProductRules
 from protocol.orders import Side, VenueOrder
 
 
-class Query(Message):
+class Query(Message, frozen=True, kw_only=True):
     """Base of the questions."""
 
     request_id: str
     reply_to: str
 
 
-class RequestCancel(Message, tag="venue.cancel"):
+class RequestCancel(Message, frozen=True, kw_only=True, tag="venue.cancel"):
     """Cancel one order by the venue's id. Goes in the cancel lane, never waits for disk."""
 
     client_order_id: ClientOrderId
@@ -28,7 +28,7 @@ class RequestCancel(Message, tag="venue.cancel"):
     reply_to: str
 
 
-class LookUpOrder(Query, tag="venue.lookup"):
+class LookUpOrder(Query, frozen=True, kw_only=True, tag="venue.lookup"):
     """What became of this order? By venue id where known, else by listing from just before `since_ns`."""
 
     client_order_id: ClientOrderId
@@ -37,28 +37,28 @@ class LookUpOrder(Query, tag="venue.lookup"):
     since_ns: int
 
 
-class ListOpenOrders(Query, tag="venue.list_open"):
+class ListOpenOrders(Query, frozen=True, kw_only=True, tag="venue.list_open"):
     """A complete list: all pages of OPEN and of PENDING, QUEUED, CANCEL_QUEUED, EDIT_QUEUED."""
 
 
-class ListFills(Query, tag="venue.list_fills"):
+class ListFills(Query, frozen=True, kw_only=True, tag="venue.list_fills"):
     """Fills of one order, or all of them from `since_ns` on (inclusive)."""
 
     venue_order_id: VenueOrderId | None = None
     since_ns: int = 0
 
 
-class ListAccounts(Query, tag="venue.list_accounts"):
+class ListAccounts(Query, frozen=True, kw_only=True, tag="venue.list_accounts"):
     """All balances, every page."""
 
 
-class ListProducts(Query, tag="venue.list_products"):
+class ListProducts(Query, frozen=True, kw_only=True, tag="venue.list_products"):
     """Product rules; empty `product_ids`: all spot products."""
 
     product_ids: tuple[ProductId, ...] = ()
 
 
-class ListCandles(Query, tag="venue.list_candles"):
+class ListCandles(Query, frozen=True, kw_only=True, tag="venue.list_candles"):
     """Closed candles from `start_s` to `end_s`, both inclusive, at most 300."""
 
     product_id: ProductId
@@ -67,11 +67,11 @@ class ListCandles(Query, tag="venue.list_candles"):
     end_s: int
 
 
-class GetFees(Query, tag="venue.get_fees"):
+class GetFees(Query, frozen=True, kw_only=True, tag="venue.get_fees"):
     """The account's current maker and taker rates."""
 
 
-class PreviewOrder(Query, tag="venue.preview"):
+class PreviewOrder(Query, frozen=True, kw_only=True, tag="venue.preview"):
     """What would this order cost? Entries only (X2)."""
 
     product_id: ProductId
@@ -80,7 +80,7 @@ class PreviewOrder(Query, tag="venue.preview"):
     limit_price: Decimal
 
 
-class OpenOrdersListed(Message, tag="venue.open_listed"):
+class OpenOrdersListed(Message, frozen=True, kw_only=True, tag="venue.open_listed"):
     """Every order that may still fill, whoever placed it, asked at `asked_ns`."""
 
     request_id: str
@@ -88,7 +88,7 @@ class OpenOrdersListed(Message, tag="venue.open_listed"):
     orders: tuple[VenueOrder, ...]
 
 
-class FillRecord(Value):
+class FillRecord(Value, frozen=True, kw_only=True):
     """One fill, final. `size` in base and `value` in quote whatever the wire said; `fee` in quote currency."""
 
     entry_id: str
@@ -103,14 +103,14 @@ class FillRecord(Value):
     trade_ns: int
 
 
-class FillsListed(Message, tag="venue.fills_listed"):
+class FillsListed(Message, frozen=True, kw_only=True, tag="venue.fills_listed"):
     """All fills that the question covers, oldest first."""
 
     request_id: str
     fills: tuple[FillRecord, ...]
 
 
-class Balance(Value):
+class Balance(Value, frozen=True, kw_only=True):
     """One currency: total = available + hold."""
 
     currency: str
@@ -119,10 +119,11 @@ class Balance(Value):
 
     @property
     def total(self) -> Decimal:
+        """What the account holds of it, in its own units."""
         return self.available + self.hold
 
 
-class AccountsListed(Message, tag="venue.accounts_listed"):
+class AccountsListed(Message, frozen=True, kw_only=True, tag="venue.accounts_listed"):
     """Every wallet, asked at `asked_ns`. A currency that is missing here is zero."""
 
     request_id: str
@@ -130,14 +131,14 @@ class AccountsListed(Message, tag="venue.accounts_listed"):
     balances: tuple[Balance, ...]
 
 
-class ProductsListed(Message, tag="venue.products_listed"):
+class ProductsListed(Message, frozen=True, kw_only=True, tag="venue.products_listed"):
     """Rules of the products asked for; a product the venue does not know is absent."""
 
     request_id: str
     products: tuple[ProductRules, ...]
 
 
-class CandlesListed(Message, tag="venue.candles_listed"):
+class CandlesListed(Message, frozen=True, kw_only=True, tag="venue.candles_listed"):
     """Closed candles, oldest first; minutes without trades are absent, as at the venue."""
 
     request_id: str
@@ -146,7 +147,7 @@ class CandlesListed(Message, tag="venue.candles_listed"):
     bars: tuple[Bar, ...]
 
 
-class FeesKnown(Message, tag="venue.fees_known"):
+class FeesKnown(Message, frozen=True, kw_only=True, tag="venue.fees_known"):
     """Current rates, in basis points."""
 
     request_id: str
@@ -154,7 +155,7 @@ class FeesKnown(Message, tag="venue.fees_known"):
     taker_bps: Decimal
 
 
-class OrderPreviewed(Message, tag="venue.previewed"):
+class OrderPreviewed(Message, frozen=True, kw_only=True, tag="venue.previewed"):
     """The venue's opinion; `errors` not empty means that it would refuse."""
 
     request_id: str
@@ -163,9 +164,10 @@ class OrderPreviewed(Message, tag="venue.previewed"):
     commission: Decimal
 
 
-class QueryFailed(Message, tag="venue.query_failed"):
-    """A question went unanswered after the retry policy: `kind` is timeout, connection, auth, rate_limit, server,
-    client or malformed.
+class QueryFailed(Message, frozen=True, kw_only=True, tag="venue.query_failed"):
+    """A question went unanswered after the retry policy.
+
+    `kind` is timeout, connection, auth, rate_limit, server, client or malformed.
     """
 
     request_id: str
@@ -173,7 +175,7 @@ class QueryFailed(Message, tag="venue.query_failed"):
     detail: str
 
 
-class VenueHealth(Message, tag="venue.health"):
+class VenueHealth(Message, frozen=True, kw_only=True, tag="venue.health"):
     """Gateway to risk: how calls fare. `clock_offset_ns` = venue minus ours; `rate_limited_until_ns` after a 429."""
 
     lane: ClassVar[Lane] = Lane.STATE
@@ -184,7 +186,7 @@ class VenueHealth(Message, tag="venue.health"):
     clock_offset_ns: int | None
 
 
-class UserStream(Message, tag="venue.user_stream"):
+class UserStream(Message, frozen=True, kw_only=True, tag="venue.user_stream"):
     """The user channel came up (acknowledged, snapshot received) or went down."""
 
     up: bool

@@ -1,0 +1,128 @@
+"""What operators ask over the control sockets (desk and watchdog), one request, one reply."""
+
+from decimal import Decimal
+from typing import ClassVar
+
+from protocol.base import Lane, Message, Value
+from protocol.orders import Side
+
+
+class Request(Message, frozen=True, kw_only=True):
+    """Base of the requests; `by` is who asks (user name at host)."""
+
+    lane: ClassVar[Lane] = Lane.CONTROL
+    by: str
+
+
+class View(Request, frozen=True, kw_only=True, tag="control.view"):
+    """Read something: status, actors, orders, positions, fills, universe."""
+
+    what: str
+
+
+class Why(Request, frozen=True, kw_only=True, tag="control.why"):
+    """Why did it do that, or nothing, with `product_id`?"""
+
+    product_id: str
+    at_ns: int | None = None
+
+
+class KillNow(Request, frozen=True, kw_only=True, tag="control.kill"):
+    """Stop everything, latched. `scope` mine (our prefix) or all."""
+
+    reason: str
+    scope: str
+
+
+class Rearm(Request, frozen=True, kw_only=True, tag="control.rearm"):
+    """Lift the kill after a clean reconcile."""
+
+    confirm: str
+
+
+class PauseEntries(Request, frozen=True, kw_only=True, tag="control.pause"):
+    """No entries until resumed."""
+
+    reason: str
+
+
+class ResumeEntries(Request, frozen=True, kw_only=True, tag="control.resume"):
+    """Entries again."""
+
+
+class PlaceByHand(Request, frozen=True, kw_only=True, tag="control.order"):
+    """An operator's order. Exactly one of `size` (base) and `quote` (quote currency)."""
+
+    product_id: str
+    side: Side
+    size: Decimal | None
+    quote: Decimal | None
+    limit: Decimal | None
+    post_only: bool
+
+
+class CancelByHand(Request, frozen=True, kw_only=True, tag="control.cancel"):
+    """Cancel one order by client or venue id, or "*" for all."""
+
+    order: str
+
+
+class DrillLoad(Request, frozen=True, kw_only=True, tag="control.drill_load"):
+    """PAPER only: that many small post-only orders rest far from the market, through the real path."""
+
+    orders: int
+
+
+class Shutdown(Request, frozen=True, kw_only=True, tag="control.shutdown"):
+    """No new work; cancel; two clean lists; end."""
+
+    reason: str
+
+
+class SweepProgress(Value, frozen=True, kw_only=True):
+    """How far a kill or sweep has come; times in seconds after its cause, None while not reached."""
+
+    active: bool
+    kind: str
+    detected_s: float | None
+    last_cancel_s: float | None
+    empty_s: float | None
+    cancelled: int
+    remaining: int
+    unresolved: int
+    note: str
+
+
+class Latch(Value, frozen=True, kw_only=True):
+    """The kill latch as the watchdog's log has it."""
+
+    killed: bool
+    epoch: int
+    reason: str
+    by: str
+    at_ns: int
+    scope: str
+
+
+class Reply(Message, frozen=True, kw_only=True, tag="control.reply"):
+    """The one answer. `code` is the exit code (architecture: command-line contract); `data` is JSON text."""
+
+    lane: ClassVar[Lane] = Lane.CONTROL
+    code: int
+    text: str
+    data: str = "null"
+
+
+class WatchdogStatus(Value, frozen=True, kw_only=True):
+    """What the watchdog says of itself."""
+
+    latch: Latch
+    sweep: SweepProgress
+    beat_age_s: float
+    desk_alive: bool
+
+
+ControlRequest = (
+    View | Why | KillNow | Rearm | PauseEntries | ResumeEntries | PlaceByHand | CancelByHand | DrillLoad | Shutdown
+)
+ControlMessage = ControlRequest | Reply

@@ -1,0 +1,217 @@
+"""Trading states, gates, verdicts and decision records."""
+
+from decimal import Decimal
+from enum import Enum
+from typing import ClassVar
+
+from protocol.base import Lane, Message, Value
+from protocol.ids import ProductId
+from protocol.orders import Side, Step
+from protocol.strategy import TradeProposal
+
+
+class TradingState(Enum):
+    """The strictest state of all tripped gates holds (risk.md §7)."""
+
+    ACTIVE = "active"
+    REDUCING = "reducing"
+    HALTED = "halted"
+    KILLED = "killed"
+
+
+class Reason(Enum):
+    """The canon of refusals (requirements §5); an unknown code is a type error."""
+
+    KILL_SWITCH = "kill_switch"
+    PRODUCT_DISABLED = "product_disabled"
+    EXCHANGE_UNHEALTHY = "exchange_unhealthy"
+    API_HEALTH = "api_health"
+    RATE_LIMIT_COOLDOWN = "rate_limit_cooldown"
+    STALE_DATA = "stale_data"
+    OUTLIER = "outlier"
+    REGIME_CRASH = "regime_crash"
+    INSUFFICIENT_UNIVERSE = "insufficient_universe"
+    DAILY_STOP = "daily_stop"
+    WEEKLY_STOP = "weekly_stop"
+    MAX_DRAWDOWN = "max_drawdown"
+    STRATEGY_CAP = "strategy_cap"
+    TOTAL_AT_RISK_CAP = "total_at_risk_cap"
+    POSITION_CAP = "position_cap"
+    THEME_CAP = "theme_cap"
+    BELOW_MIN_AFTER_CAPS = "below_min_after_caps"
+    POSITION_SIZE_TOO_SMALL = "position_size_too_small"
+    NO_NAV = "no_nav"
+    NON_POSITIVE_REQUEST = "non_positive_request"
+    MAX_OPEN_POSITIONS = "max_open_positions"
+    ADDS_BLOCKED_WHEN_OVER_CAP = "adds_blocked_when_over_cap"
+    TRADE_SPACING = "trade_spacing"
+    TRADE_FREQUENCY_DAILY = "trade_frequency_daily"
+    TRADE_FREQUENCY_HOURLY = "trade_frequency_hourly"
+    LOSS_STREAK_COOLDOWN = "loss_streak_cooldown"
+    COOLDOWN = "cooldown"
+    PENDING_BUY_EXISTS = "pending_buy_exists"
+    ALREADY_HAVE_POSITION = "already_have_position"
+    PYRAMID_COOLDOWN = "pyramid_cooldown"
+    PYRAMID_DAILY_LIMIT = "pyramid_daily_limit"
+    SHORTING_DISALLOWED = "shorting_disallowed"
+    SCHEMA_INVALID = "schema_invalid"
+    # Beyond the canon: gates of ours that it has no word for.
+    OPERATOR_PAUSE = "operator_pause"
+    ACCOUNTING_MISMATCH = "accounting_mismatch"
+    STORE_FAILURE = "store_failure"
+    CREDENTIALS = "credentials"
+    CLOCK = "clock"
+    WATCHDOG_ABSENT = "watchdog_absent"
+    EVENT_LANE = "event_lane"
+    REJECTION_BURST = "order_rejection_burst"
+    EXCEPTION_BURST = "exception_burst"
+    NOT_RECONCILED = "not_reconciled"
+    INSUFFICIENT_FUNDS = "insufficient_funds"
+
+
+class Verdict(Value, frozen=True, kw_only=True):
+    """What one rule said. `limit` is the nearest passing value, in the same `unit` as `value`."""
+
+    code: Reason
+    passed: bool
+    value: Decimal | None
+    limit: Decimal | None
+    unit: str
+    detail: str = ""
+
+
+class Decision(Message, frozen=True, kw_only=True, tag="risk.decision"):
+    """One proposal's whole judgement, kept for ever: every rule's verdict, and the first refusal as `code`."""
+
+    correlation: str
+    product_id: ProductId
+    side: Side
+    strategy: str
+    approved: bool
+    code: Reason | None
+    verdicts: tuple[Verdict, ...]
+    requested_usd: Decimal
+    approved_usd: Decimal
+    degraded: bool
+    at_ns: int
+
+
+class ProposalBatch(Message, frozen=True, kw_only=True, tag="risk.batch"):
+    """Cycle to risk: judge these together, on one running snapshot."""
+
+    cycle: int
+    regime: str
+    proposals: tuple[TradeProposal, ...]
+
+
+class BatchJudged(Message, frozen=True, kw_only=True, tag="risk.judged"):
+    """Risk to cycle: every proposal's decision; approved ones are already on their way to the order desk."""
+
+    cycle: int
+    decisions: tuple[Decision, ...]
+
+
+class OperatorOrder(Message, frozen=True, kw_only=True, tag="risk.operator_order"):
+    """Control to risk: an operator's or a drill's order; same rules (a drill waives pacing and slots, not caps)."""
+
+    correlation: str
+    product_id: ProductId
+    side: Side
+    base_size: Decimal | None
+    quote_size: Decimal | None
+    steps: tuple[Step, ...]
+    by: str
+    drill: bool
+    reply_to: str
+
+
+class OperatorOrderJudged(Message, frozen=True, kw_only=True, tag="risk.operator_judged"):
+    """The decision on it, to whoever asked."""
+
+    decision: Decision
+
+
+class Pause(Message, frozen=True, kw_only=True, tag="risk.pause"):
+    """No entries (reducing) until `Resume`."""
+
+    lane: ClassVar[Lane] = Lane.CONTROL
+    by: str
+    reason: str
+
+
+class Resume(Message, frozen=True, kw_only=True, tag="risk.resume"):
+    """End an operator's pause. Clears no latch but the operator's own."""
+
+    lane: ClassVar[Lane] = Lane.CONTROL
+    by: str
+
+
+class EpochChanged(Message, frozen=True, kw_only=True, tag="risk.epoch"):
+    """The kill epoch moved (watchdog, command line, or this desk): everything is killed or fenced from here on."""
+
+    lane: ClassVar[Lane] = Lane.CONTROL
+    epoch: int
+    killed: bool
+    reason: str
+    by: str
+    at_ns: int
+
+
+class WatchdogSeen(Message, frozen=True, kw_only=True, tag="risk.watchdog"):
+    """Whether the watchdog beats; without it the state is reducing."""
+
+    lane: ClassVar[Lane] = Lane.CONTROL
+    alive: bool
+    beat_age_s: float
+
+
+class Gate(Value, frozen=True, kw_only=True):
+    """A tripped gate: which, since when, why, by whom, what state it demands, and whether only people clear it."""
+
+    code: Reason
+    state: TradingState
+    since_ns: int
+    reason: str
+    by: str
+    latched: bool
+
+
+class RiskView(Message, frozen=True, kw_only=True, tag="risk.view"):
+    """Trading state and exposure as of `at_ns`, for control, cycle, portfolio and metrics. Percentages of NAV."""
+
+    lane: ClassVar[Lane] = Lane.STATE
+    at_ns: int
+    state: TradingState
+    gates: tuple[Gate, ...]
+    exposure_pct: Decimal | None
+    pending_usd: Decimal
+    entries_1h: int
+    entries_today: int
+    loss_streak: int
+    cooldowns: tuple[tuple[ProductId, int], ...]
+
+
+class Alert(Message, frozen=True, kw_only=True, tag="risk.alert"):
+    """Something a person must know. `kind` and `subject` identify it; numbers live in `context`."""
+
+    kind: str
+    severity: str
+    subject: str
+    message: str
+    context: tuple[tuple[str, str], ...]
+    at_ns: int
+
+
+RiskMessage = (
+    Decision
+    | ProposalBatch
+    | BatchJudged
+    | OperatorOrder
+    | OperatorOrderJudged
+    | Pause
+    | Resume
+    | EpochChanged
+    | WatchdogSeen
+    | RiskView
+    | Alert
+)

@@ -1,0 +1,172 @@
+"""What strategies are shown and what they may propose."""
+
+from decimal import Decimal
+from enum import Enum
+from typing import ClassVar
+
+from protocol.base import Lane, Message, Value
+from protocol.ids import ProductId
+from protocol.orders import Side
+
+
+class Regime(Enum):
+    """Market regime from BTC hourly candles (pipeline §4)."""
+
+    BULL = "bull"
+    CHOP = "chop"
+    BEAR = "bear"
+    CRASH = "crash"
+
+
+class Asset(Value, frozen=True, kw_only=True):
+    """One eligible product at decision time. Spread in bps, depth and volume in USD."""
+
+    product_id: ProductId
+    tier: int
+    theme: str
+    bid: Decimal
+    ask: Decimal
+    spread_bps: float
+    depth_usd: float
+    volume_24h_usd: float
+
+
+class Exclusion(Value, frozen=True, kw_only=True):
+    """Why a configured product is not eligible now: value against limit."""
+
+    product_id: ProductId
+    tier: int
+    reason: str
+    value: float | None
+    limit: float | None
+
+
+class UniverseView(Message, frozen=True, kw_only=True, tag="strategy.universe"):
+    """Who may be traded now, and who not and why. `regime_confidence` 0 to 1."""
+
+    lane: ClassVar[Lane] = Lane.STATE
+    at_ns: int
+    regime: Regime
+    regime_confidence: float
+    trend_pct: float | None
+    volatility_pct: float | None
+    eligible: tuple[Asset, ...]
+    excluded: tuple[Exclusion, ...]
+
+
+class Trigger(Value, frozen=True, kw_only=True):
+    """A signal on closed candles. `change_pct` signed; strength and confidence 0 to 1."""
+
+    product_id: ProductId
+    kind: str
+    strength: float
+    confidence: float
+    change_pct: float
+    price: float
+    volatility_pct: float
+    metrics: tuple[tuple[str, float], ...]
+
+    @property
+    def score(self) -> float:
+        """Strength times confidence."""
+        return self.strength * self.confidence
+
+
+class Passed(Value, frozen=True, kw_only=True):
+    """Why nothing was proposed for a product: the rule that ended it, value against limit."""
+
+    product_id: ProductId
+    stage: str
+    code: str
+    value: float | None
+    limit: float | None
+    detail: str = ""
+
+
+class TradeProposal(Value, frozen=True, kw_only=True):
+    """What a strategy wants. Percentages of NAV and of price; `conviction` 0 to 1. Immutable (R2)."""
+
+    correlation: str
+    product_id: ProductId
+    side: Side
+    notional_pct: Decimal
+    stop_loss_pct: Decimal
+    take_profit_pct: Decimal
+    max_hold_s: int
+    conviction: float
+    strategy: str
+    tier: int
+    theme: str
+    regime: Regime
+    trigger: Trigger
+    reason: str
+    tags: tuple[str, ...]
+    created_ns: int
+
+
+class CycleOpened(Message, frozen=True, kw_only=True, tag="strategy.cycle"):
+    """Cycle to the strategy host: decide on what is closed now. `held`: products with a position or working order."""
+
+    cycle: int
+    opened_ns: int
+    universe: UniverseView
+    held: tuple[ProductId, ...]
+
+
+class ProposalsMade(Message, frozen=True, kw_only=True, tag="strategy.proposals"):
+    """The host's answer: merged and cut proposals, the triggers behind them, and why the rest was passed over."""
+
+    cycle: int
+    proposals: tuple[TradeProposal, ...]
+    triggers: tuple[Trigger, ...]
+    passed: tuple[Passed, ...]
+    elapsed_us: int
+
+
+class AlphaDown(Message, frozen=True, kw_only=True, tag="strategy.alpha_down"):
+    """The process in which strategies run went away (bridge to cycle); `AlphaUp` when it is back."""
+
+    detail: str
+
+
+class AlphaUp(Message, frozen=True, kw_only=True, tag="strategy.alpha_up"):
+    """The strategy process is connected: send it what it needs to know again."""
+
+
+class HistoryWanted(Message, frozen=True, kw_only=True, tag="strategy.history_wanted"):
+    """Strategy host to a feed: tell me your candle history (again)."""
+
+    product_id: ProductId
+
+
+class CycleRecord(Message, frozen=True, kw_only=True, tag="strategy.cycle_record"):
+    """One cycle's audit record. `status` EXECUTED, NO_TRADE or NO_OPPORTUNITIES; stage times in microseconds."""
+
+    cycle: int
+    status: str
+    no_trade_reason: str
+    regime: Regime
+    eligible: int
+    triggers: tuple[Trigger, ...]
+    passed: tuple[Passed, ...]
+    proposals: int
+    approved: int
+    excluded: tuple[Exclusion, ...]
+    stages_us: tuple[tuple[str, int], ...]
+    at_ns: int
+
+
+class CycleView(Message, frozen=True, kw_only=True, tag="strategy.cycle_view"):
+    """Counters of the cycle for status: `n` finished so far, latencies in ms over the last 1000."""
+
+    lane: ClassVar[Lane] = Lane.STATE
+    n: int
+    last_ms: float
+    p95_ms: float
+    p99_ms: float
+    last_ns: int
+
+
+StrategyMessage = (
+    UniverseView | CycleOpened | ProposalsMade | AlphaDown | AlphaUp | HistoryWanted | CycleRecord | CycleView
+)
