@@ -42,7 +42,7 @@ def add_common(parser: argparse.ArgumentParser) -> None:
         type=_absolute,
         default=_absolute(state),
         metavar="DIR",
-        help="which installation: its store, journal, sockets, logs (default: $TRADER_STATE, else var/ beside the code)",
+        help="which installation: store, journal, sockets, logs (default: $TRADER_STATE, else var/)",
     )
     parser.add_argument(
         "--config",
