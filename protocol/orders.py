@@ -125,12 +125,15 @@ class OrderSpec(Value, frozen=True, kw_only=True):
 class OrderState(Value, frozen=True, kw_only=True):
     """Everything durable about one order. Cumulative figures never fall; `error` keeps the venue's own words.
 
-    `fill` figures are the venue's cumulative word (base, quote, quote fees). `requested_ns` is when the signed
-    request left or might have: until token life + 10 s after it an unknown outcome stays open.
+    Filled figures are the venue's cumulative word (base, quote, quote fees). `requested_ns` is when the signed
+    request left or might have: until token life + 10 s after it an unknown outcome stays open. `step` is the index
+    into the intent's plan; after `ttl_ns` (0: never) a resting order is cancelled by its own actor.
     """
 
     intent_id: IntentId
     attempt: int
+    step: int
+    ttl_ns: int
     intent: Intent
     spec: OrderSpec
     status: Status = Status.INITIALIZED
@@ -260,6 +263,21 @@ class IntentDone(Message, frozen=True, kw_only=True, tag="orders.intent_done"):
     outcome: str
 
 
+class Drain(Message, frozen=True, kw_only=True, tag="orders.drain"):
+    """To the desk: no new order from here on, cancel every live one; answered by `Drained` when none might rest."""
+
+    lane: ClassVar[Lane] = Lane.CONTROL
+    reason: str
+    reply_to: str
+
+
+class Drained(Message, frozen=True, kw_only=True, tag="orders.drained"):
+    """No order of ours might rest any more, as far as evidence goes."""
+
+    lane: ClassVar[Lane] = Lane.CONTROL
+    reason: str
+
+
 OrderMessage = (
     PlaceIntent
     | Place
@@ -272,4 +290,6 @@ OrderMessage = (
     | CancelAnswered
     | OrderUpdate
     | IntentDone
+    | Drain
+    | Drained
 )

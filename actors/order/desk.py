@@ -1,0 +1,365 @@
+"""The order desk: mints ids, spawns one actor per order, walks each intent through its plan, owns orphans.
+
+Every order of ours has an owner until its terminal state; an order at the venue that carries our prefix and has
+none is cancelled. Orders of others are never touched.
+"""
+
+from decimal import Decimal
+
+from msgspec import field
+from msgspec.structs import replace
+
+from actors.order import plan, routing
+from actors.order.core import CLOSED_KEY, OPEN_KEY
+from protocol import codec
+from protocol.base import NO_EFFECTS, Effect, Effects, Message, Value
+from protocol.effects import Commit, Count, Note, SetTimer, Spawn, Tell
+from protocol.ids import ClientOrderId, IntentId, ProductId, bot_prefix, client_order_id, intent_id
+from protocol.instants import SECOND_NS, compact
+from protocol.lifecycle import Recover, StoreRecord, Wake
+from protocol.market import ProductRules, ProductsKnown, Quote
+from protocol.money import ZERO
+from protocol.orders import (
+    CancelOrder,
+    Drain,
+    Drained,
+    Intent,
+    IntentDone,
+    OrderReported,
+    OrderState,
+    OrderUpdate,
+    Place,
+    PlaceIntent,
+    Purpose,
+    Side,
+    Status,
+    StepKind,
+    VenueOrder,
+)
+from protocol.risk import Alert, EpochChanged, RiskView, TradingState
+from protocol.venue import RequestCancel
+
+COUNTER_KEY = "orders/counter"
+STORE_PREFIX = "order"
+ALL = ClientOrderId("*")
+FOLLOWERS = ("risk", "portfolio", "cycle", "control")
+
+
+class Counter(Value, frozen=True, kw_only=True):
+    """The durable high-water mark: no number up to `reserved` is ever minted again after a restart."""
+
+    reserved: int
+
+
+class Settings(Value, frozen=True, kw_only=True):
+    """What the desk is told at its start. `block` ids are reserved per commit."""
+
+    bot: str
+    epoch: int
+    expiry: routing.Expiry = routing.Expiry()
+    partial_fill_min: Decimal = Decimal("0.25")
+    quote_age_ns: int = 5 * SECOND_NS
+    request_ns: int = 3 * SECOND_NS
+    block: int = 1000
+    remember: int = 1000
+
+
+class Run(Value, frozen=True, kw_only=True):
+    """An intent under way. Filled figures are of its finished orders; `extra_ticks` after post-only refusals."""
+
+    intent_id: IntentId
+    intent: Intent
+    step: int
+    attempt: int
+    order: OrderState | None
+    filled_size: Decimal = ZERO
+    filled_value: Decimal = ZERO
+    extra_ticks: int = 0
+
+
+class Desk(Value, frozen=True, kw_only=True):
+    """The desk's state. `closed` remembers the last ended orders, so that a lagging list does not resurrect them."""
+
+    settings: Settings
+    minted: int = 0
+    reserved: int = 0
+    epoch: int = 0
+    trading: TradingState = TradingState.HALTED
+    watchdog_beats: bool = True
+    draining: Drain | None = None
+    runs: dict[IntentId, Run] = field(default_factory=dict)
+    live: dict[ClientOrderId, IntentId] = field(default_factory=dict)
+    closed: dict[str, int] = field(default_factory=dict)
+    rules: dict[ProductId, ProductRules] = field(default_factory=dict)
+    quotes: dict[ProductId, Quote] = field(default_factory=dict)
+
+
+def step(desk: Desk, message: Message, now_ns: int) -> tuple[Desk, Effects]:
+    """Advance the desk by one message."""
+    match message:
+        case Quote():
+            return replace(desk, quotes={**desk.quotes, message.product_id: message}), NO_EFFECTS
+        case OrderUpdate():
+            return _updated(desk, message.state, now_ns)
+        case OrderReported():
+            return _reported(desk, message, now_ns)
+        case PlaceIntent():
+            return _start(desk, message.intent, now_ns)
+        case Wake():
+            return _woken(desk, message.timer, now_ns)
+        case CancelOrder():
+            return desk, _cancels(desk, message.client_order_id, message.reason)
+        case ProductsKnown():
+            return replace(desk, rules={r.product_id: r for r in message.products}), NO_EFFECTS
+        case RiskView():
+            absent = any(g.code.value == "watchdog_absent" for g in message.gates)
+            return replace(desk, trading=message.state, watchdog_beats=not absent), NO_EFFECTS
+        case EpochChanged():
+            desk = replace(desk, epoch=max(desk.epoch, message.epoch))
+            return (desk, _cancels(desk, ALL, "kill")) if message.killed else (desk, NO_EFFECTS)
+        case Drain():
+            return _drain(desk, message)
+        case Recover():
+            return _recover(desk, message)
+    return desk, NO_EFFECTS
+
+
+# --- start --------------------------------------------------------------------------------------------------------
+
+
+def _recover(desk: Desk, message: Recover) -> tuple[Desk, Effects]:
+    """Own every open order again (its actor recovers from its own record) and reserve fresh numbers."""
+    spawns: list[Effect] = []
+    for record in message.records:
+        if record.value is None:
+            continue
+        if record.key == COUNTER_KEY:
+            desk = replace(desk, minted=codec.decode_value(record.value, Counter).reserved)
+        elif record.key.startswith(OPEN_KEY):
+            order = codec.decode_value(record.value, OrderState)
+            desk = _owned(desk, order)
+            spawns.append(_spawn(order))
+    desk, commit = _reserve(replace(desk, epoch=max(desk.epoch, desk.settings.epoch)))
+    return desk, (commit, *spawns)
+
+
+def _owned(desk: Desk, order: OrderState) -> Desk:
+    run = desk.runs.get(order.intent_id) or Run(
+        intent_id=order.intent_id, intent=order.intent, step=order.step, attempt=order.attempt, order=order
+    )
+    run = replace(run, order=order, attempt=max(run.attempt, order.attempt))
+    return replace(
+        desk,
+        runs={**desk.runs, run.intent_id: run},
+        live={**desk.live, order.client_order_id: run.intent_id},
+    )
+
+
+def _reserve(desk: Desk) -> tuple[Desk, Commit]:
+    """A block of numbers becomes ours before the first of them is used."""
+    reserved = desk.minted + desk.settings.block
+    record = StoreRecord(key=COUNTER_KEY, value=codec.encode_value(Counter(reserved=reserved)))
+    return replace(desk, reserved=reserved), Commit(records=(record,))
+
+
+# --- intents ------------------------------------------------------------------------------------------------------
+
+
+def _start(desk: Desk, intent: Intent, now_ns: int) -> tuple[Desk, Effects]:
+    minted = desk.minted + 1
+    desk = replace(desk, minted=minted)
+    name = intent_id(desk.settings.bot, intent.product_id, compact(now_ns), desk.epoch, minted)
+    run = Run(intent_id=name, intent=intent, step=0, attempt=0, order=None)
+    desk, effects = _try_step(desk, run, now_ns)
+    if desk.reserved - desk.minted > desk.settings.block // 2:
+        return desk, effects
+    desk, commit = _reserve(desk)
+    return desk, (commit, *effects)
+
+
+def _try_step(desk: Desk, run: Run, now_ns: int) -> tuple[Desk, Effects]:
+    """Make the next order of the plan, or end the intent with the reason why there is none."""
+    blocked = _blocked(desk, run, now_ns)
+    if blocked:
+        return _finish(desk, run, blocked)
+    product = run.intent.product_id
+    attempt = run.attempt + 1
+    step_ = run.intent.steps[run.step]
+    left = plan.remaining(run.intent, run.filled_size, run.filled_value)
+    spec = routing.build(
+        client_order_id(run.intent_id, attempt),
+        _still_fresh(desk, run.intent, run.attempt, now_ns),
+        routing.Try(step=step_, remaining=left, extra_ticks=run.extra_ticks),
+        (desk.rules[product], desk.quotes[product]),
+        (now_ns, desk.settings.expiry),
+    )
+    if isinstance(spec, routing.Refused):
+        return _finish(desk, run, spec.code)
+    order = OrderState(
+        intent_id=run.intent_id,
+        attempt=attempt,
+        step=run.step,
+        ttl_ns=int(step_.ttl_s * SECOND_NS),
+        intent=run.intent,
+        spec=spec,
+        created_ns=now_ns,
+    )
+    return _owned(desk, order), (_spawn(order),)
+
+
+def _still_fresh(desk: Desk, intent: Intent, attempts: int, now_ns: int) -> Intent:
+    """The first request keeps the decision's own deadline; each later one is a new decision on a fresh quote."""
+    return replace(intent, not_after_ns=now_ns + desk.settings.request_ns) if attempts else intent
+
+
+def _blocked(desk: Desk, run: Run, now_ns: int) -> str:
+    """Why no order may be made now; empty if it may. Gates are read again before every order (execution §12)."""
+    intent = run.intent
+    quote = desk.quotes.get(intent.product_id)
+    if desk.draining is not None:
+        return "stopping"
+    if desk.trading in {TradingState.HALTED, TradingState.KILLED}:
+        return f"state_{desk.trading.value}"
+    if desk.trading is TradingState.REDUCING and intent.side is Side.BUY:
+        return "state_reducing"
+    if intent.product_id not in desk.rules:
+        return "product_disabled"
+    if quote is None or now_ns - quote.fresh_ns > desk.settings.quote_age_ns:
+        return "stale_data"
+    return ""
+
+
+def _finish(desk: Desk, run: Run, outcome: str) -> tuple[Desk, Effects]:
+    done = IntentDone(
+        correlation=run.intent.correlation,
+        intent_id=run.intent_id,
+        product_id=run.intent.product_id,
+        side=run.intent.side,
+        purpose=run.intent.purpose,
+        filled_size=run.filled_size,
+        filled_value=run.filled_value,
+        outcome=outcome,
+    )
+    runs = {name: other for name, other in desk.runs.items() if name != run.intent_id}
+    return replace(desk, runs=runs), (Note(message=done), *(Tell(to=name, message=done) for name in FOLLOWERS))
+
+
+# --- orders -------------------------------------------------------------------------------------------------------
+
+
+def _updated(desk: Desk, order: OrderState, now_ns: int) -> tuple[Desk, Effects]:
+    run = desk.runs.get(order.intent_id)
+    if run is None or run.order is None or run.order.client_order_id != order.client_order_id:
+        return _drained(_forget(desk, order)) if order.terminal else (desk, NO_EFFECTS)
+    if not order.terminal:
+        desk = _owned(desk, order)
+        return desk, _renewal(desk, order)
+    run = replace(
+        run,
+        order=None,
+        filled_size=run.filled_size + order.filled_size,
+        filled_value=run.filled_value + order.filled_value,
+    )
+    desk = _forget(replace(desk, runs={**desk.runs, run.intent_id: run}), order)
+    desk, effects = _next(desk, run, order, now_ns)
+    desk, drained = _drained(desk)
+    return desk, (*effects, *drained)
+
+
+def _next(desk: Desk, run: Run, order: OrderState, now_ns: int) -> tuple[Desk, Effects]:
+    verdict = plan.after(run.intent, order, run.filled_size, run.filled_value, desk.settings.partial_fill_min)
+    match verdict:
+        case plan.Done(outcome=outcome):
+            return _finish(desk, run, outcome)
+        case plan.Again(delay_ns=delay_ns, extra_ticks=ticks) if run.extra_ticks + ticks <= 1:
+            run = replace(run, attempt=order.attempt, extra_ticks=run.extra_ticks + ticks)
+            desk = replace(desk, runs={**desk.runs, run.intent_id: run})
+            return desk, (SetTimer(timer=f"again/{run.intent_id}", due_ns=now_ns + delay_ns),)
+    run = replace(run, attempt=order.attempt, step=order.step + 1, extra_ticks=0)
+    if run.step >= len(run.intent.steps):
+        return _finish(desk, run, "plan_exhausted")
+    return _try_step(desk, run, now_ns)
+
+
+def _forget(desk: Desk, order: OrderState) -> Desk:
+    live = {coid: owner for coid, owner in desk.live.items() if coid != order.client_order_id}
+    closed = {**desk.closed, order.client_order_id: order.closed_ns}
+    if len(closed) > 2 * desk.settings.remember:
+        closed = dict(list(closed.items())[-desk.settings.remember :])
+    return replace(desk, live=live, closed=closed)
+
+
+def _renewal(desk: Desk, order: OrderState) -> Effects:
+    """An operator's resting order is renewed at half its life, while desk and watchdog beat (execution §8)."""
+    rests = order.intent.steps[order.step].kind is StepKind.LIMIT
+    if order.intent.purpose is not Purpose.OPERATOR or not rests or order.status is not Status.ACCEPTED:
+        return NO_EFFECTS
+    due_ns = order.created_ns + desk.settings.expiry.operator_ns // 2
+    return (SetTimer(timer=f"renew/{order.client_order_id}", due_ns=due_ns),)
+
+
+def _woken(desk: Desk, timer: str, now_ns: int) -> tuple[Desk, Effects]:
+    kind, _, name = timer.partition("/")
+    if kind == "renew" and desk.watchdog_beats and desk.draining is None:
+        return desk, _cancels(desk, ClientOrderId(name), plan.RENEW)
+    run = desk.runs.get(IntentId(name))
+    if kind == "again" and run is not None and run.order is None:
+        return _try_step(desk, run, now_ns)
+    return desk, NO_EFFECTS
+
+
+# --- cancelling and orphans ---------------------------------------------------------------------------------------
+
+
+def _cancels(desk: Desk, which: ClientOrderId, reason: str) -> Effects:
+    ids = sorted(desk.live) if which == ALL else [which] if which in desk.live else []
+    return tuple(Tell(to=f"order:{coid}", message=CancelOrder(client_order_id=coid, reason=reason)) for coid in ids)
+
+
+def _drain(desk: Desk, message: Drain) -> tuple[Desk, Effects]:
+    desk = replace(desk, draining=message)
+    desk, drained = _drained(desk)
+    return desk, (*_cancels(desk, ALL, message.reason), *drained)
+
+
+def _drained(desk: Desk) -> tuple[Desk, Effects]:
+    if desk.draining is None or desk.live:
+        return desk, NO_EFFECTS
+    return desk, (Tell(to=desk.draining.reply_to, message=Drained(reason=desk.draining.reason)),)
+
+
+def _reported(desk: Desk, message: OrderReported, now_ns: int) -> tuple[Desk, Effects]:
+    """Evidence goes to the order's owner; an order of ours that nobody owns is cancelled, others' are left alone."""
+    seen = message.order
+    coid = ClientOrderId(seen.client_order_id)
+    if coid in desk.live:
+        return desk, (Tell(to=f"order:{coid}", message=message),)
+    if not coid.startswith(bot_prefix(desk.settings.bot)):
+        return desk, (Count(metric="trader_external_orders_total"),)
+    if coid in desk.closed:  # terminal: its actor folds a late fill while it lingers; a lagging list says nothing
+        return desk, (Tell(to=f"order:{coid}", message=message),) if seen.filled_size else NO_EFFECTS
+    return desk, _orphan(seen, now_ns) if plan.may_rest(seen.status) else NO_EFFECTS
+
+
+def _orphan(seen: VenueOrder, now_ns: int) -> Effects:
+    ask = RequestCancel(
+        client_order_id=ClientOrderId(seen.client_order_id),
+        venue_order_id=seen.venue_order_id,
+        reply_to="orders",
+    )
+    alert = Alert(
+        kind="orphan_order",
+        severity="CRITICAL",
+        subject=seen.client_order_id,
+        message="an order of ours without a record rested at the venue; it is cancelled",
+        context=(("product", seen.product_id), ("status", seen.status)),
+        at_ns=now_ns,
+    )
+    return Tell(to="gateway", message=ask), Note(message=alert)
+
+
+def _spawn(order: OrderState) -> Spawn:
+    return Spawn(name=f"order:{order.client_order_id}", kind="order", first=Place(state=order))
+
+
+__all__ = ["CLOSED_KEY", "STORE_PREFIX", "Desk", "Settings", "step"]
