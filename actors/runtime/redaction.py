@@ -1,7 +1,7 @@
 """Takes secrets out of text and of structured values before they reach any sink (SEC1).
 
 Three nets, each of which alone would catch a key: the name beside the value, the shape of the value, and the literal
-values that `hide` was told. Over-redaction is accepted, under-redaction is not. Pure but for the list of hidden values.
+values that `hide` was told. Over-redaction is accepted, under-redaction is not.
 """
 
 import re
