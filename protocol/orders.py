@@ -125,8 +125,8 @@ class OrderSpec(Value, frozen=True, kw_only=True):
 class OrderState(Value, frozen=True, kw_only=True):
     """Everything durable about one order. Cumulative figures never fall; `error` keeps the venue's own words.
 
-    Filled figures are the venue's cumulative word (base, quote, quote fees). `requested_ns` is when the signed
-    request left or might have: until token life + 10 s after it an unknown outcome stays open. `step` is the index
+    Filled figures are the venue's cumulative word (base, quote, quote fees); `booked_size` is what the ledger has.
+    `requested_ns` is when the signed request left or might have: until token life + 10 s after it an unknown outcome stays open. `step` is the index
     into the intent's plan; after `ttl_ns` (0: never) a resting order is cancelled by its own actor.
     """
 
@@ -144,6 +144,7 @@ class OrderState(Value, frozen=True, kw_only=True):
     filled_size: Decimal = Decimal(0)
     filled_value: Decimal = Decimal(0)
     fees: Decimal = Decimal(0)
+    booked_size: Decimal = Decimal(0)
     cancel_wanted: str = ""
     cancel_tries: int = 0
     closed_ns: int = 0
@@ -158,6 +159,11 @@ class OrderState(Value, frozen=True, kw_only=True):
     def terminal(self) -> bool:
         """Nothing more can rest or change but late fills."""
         return self.status in TERMINAL
+
+    @property
+    def settled(self) -> bool:
+        """Terminal, and everything it filled is in the ledger: nobody needs to remember it any more."""
+        return self.terminal and self.booked_size >= self.filled_size
 
 
 class PlaceIntent(Message, frozen=True, kw_only=True, tag="orders.intent"):
@@ -250,6 +256,13 @@ class OrderUpdate(Message, frozen=True, kw_only=True, tag="orders.update"):
     state: OrderState
 
 
+class OrderBooked(Message, frozen=True, kw_only=True, tag="orders.booked"):
+    """Portfolio to an order actor: so much of it (base units, cumulative) is in the ledger for life."""
+
+    client_order_id: ClientOrderId
+    booked_size: Decimal
+
+
 class IntentDone(Message, frozen=True, kw_only=True, tag="orders.intent_done"):
     """The desk's last word on an intent: how much of it was filled, and why it ended."""
 
@@ -289,6 +302,7 @@ OrderMessage = (
     | CancelOrder
     | CancelAnswered
     | OrderUpdate
+    | OrderBooked
     | IntentDone
     | Drain
     | Drained

@@ -66,6 +66,13 @@ class PnlPeriods(Value, frozen=True, kw_only=True):
     peak_usd: Decimal
 
 
+class LedgerTotal(Value, frozen=True, kw_only=True):
+    """What the ledger says the account holds of a currency: to be equal to the venue's total at a quiet point."""
+
+    currency: str
+    total: Decimal
+
+
 class PortfolioView(Message, frozen=True, kw_only=True, tag="portfolio.view"):
     """The portfolio as of `at_ns`.
 
@@ -83,6 +90,7 @@ class PortfolioView(Message, frozen=True, kw_only=True, tag="portfolio.view"):
     periods: PnlPeriods | None
     realised_today_usd: Decimal
     fees_today_usd: Decimal
+    ledger: tuple[LedgerTotal, ...]
     reconciled: bool
     unavailable: str = ""
 

@@ -15,6 +15,7 @@ from protocol.orders import (
     IN_DOUBT,
     CancelAnswered,
     CancelOrder,
+    OrderBooked,
     OrderNotFound,
     OrderReported,
     OrderState,
@@ -102,6 +103,8 @@ def _live(life: Life, order: OrderState, message: Message, now_ns: int) -> tuple
             return _doubt(life, order, message.detail, now_ns)
         case OrderReported():
             return _reported(life, order, message.order, now_ns)
+        case OrderBooked() if message.booked_size > order.booked_size:
+            return _save(life, replace(order, booked_size=message.booked_size), now_ns)
         case OrderNotFound() if not order.terminal:
             return _not_found(life, order, message, now_ns)
         case CancelAnswered() if not order.terminal:
@@ -122,7 +125,14 @@ def _recover(life: Life, message: Recover, now_ns: int) -> tuple[Life, Effects]:
     order = codec.decode_value(value, OrderState)
     if order.status is Status.SUBMITTED:
         return _doubt(life, order, "recovered without an answer", now_ns)
-    life = replace(life, order=order)
+    life, told = _announce(life, order, now_ns)
+    if order.terminal:
+        return life, told
+    life, effects = _adopt(life, order, now_ns)
+    return life, (*told, *effects)
+
+
+def _adopt(life: Life, order: OrderState, now_ns: int) -> tuple[Life, Effects]:
     if order.status is Status.UNRESOLVED:
         return life, (_look_up(order, now_ns), *_next_lookup(life, now_ns))
     return life, (_look_up(order, now_ns), *_resting_timers(life, order, now_ns))
@@ -287,7 +297,7 @@ def _woken(life: Life, order: OrderState, timer: str, now_ns: int) -> tuple[Life
     match timer:
         case "submit" if order.status is Status.INITIALIZED:
             return _submit(life, order, now_ns)
-        case "retire" if order.terminal:
+        case "retire" if order.settled:
             return life, (Retire(),)
         case "answer" if order.status is Status.SUBMITTED:
             return _doubt(life, order, "no answer in time", now_ns)
@@ -345,9 +355,9 @@ def _look_up(order: OrderState, now_ns: int) -> Tell:
 def _save(
     life: Life, order: OrderState, now_ns: int, *effects: Effect, outbox: tuple[Submit, ...] = ()
 ) -> tuple[Life, Effects]:
-    """Make the state durable and, once it is, tell it. A terminal order moves to the closed ones."""
+    """Make the state durable and, once it is, tell it. A settled order moves to the closed ones."""
     value = codec.encode_value(order)
-    if order.terminal:
+    if order.settled:
         gone = StoreRecord(key=OPEN_KEY + order.client_order_id, value=None)
         records = [gone, StoreRecord(key=CLOSED_KEY + order.client_order_id, value=value)]
     else:
@@ -359,7 +369,7 @@ def _save(
 def _announce(life: Life, order: OrderState, now_ns: int) -> tuple[Life, Effects]:
     update = OrderUpdate(state=order)
     told: tuple[Effect, ...] = tuple(Tell(to=name, message=update) for name in LISTENERS)
-    if order.terminal:
+    if order.settled:
         ended = Count(metric="trader_orders_ended_total", labels=(("status", order.status.value),))
         told = (*told, ended, SetTimer(timer="retire", due_ns=now_ns + life.limits.linger_ns))
     return replace(life, order=order), told

@@ -137,7 +137,7 @@ def _recover(desk: Desk, message: Recover) -> tuple[Desk, Effects]:
             desk = replace(desk, minted=codec.decode_value(record.value, Counter).reserved)
         elif record.key.startswith(OPEN_KEY):
             order = codec.decode_value(record.value, OrderState)
-            desk = _owned(desk, order)
+            desk = _forget(desk, order) if order.terminal else _owned(desk, order)
             spawns.append(_spawn(order))
     desk, commit = _reserve(replace(desk, epoch=max(desk.epoch, desk.settings.epoch)))
     return desk, (commit, *spawns)
