@@ -127,7 +127,8 @@ class OrderState(Value, frozen=True, kw_only=True):
 
     Filled figures are the venue's cumulative word (base, quote, quote fees); `booked_size` is what the ledger has.
     `requested_ns` is when the signed request left or might have: until token life + 10 s after it an unknown
-    outcome stays open. `step` is the index into the intent's plan; after `ttl_ns` (0: never) a resting order is cancelled by its own actor.
+    outcome stays open. `step` is the index into the intent's plan; after `ttl_ns` (0: never) a resting order is
+    cancelled by its own actor.
     """
 
     intent_id: IntentId
