@@ -1,7 +1,7 @@
 """Makes `.venv` at the project's root hold exactly what `requirements.lock` names. Standard library only.
 
 Run by `ops/trader` with whatever Python the machine has. Two first starts at once are safe: one installs, the other
-waits for it. A set-up that was cut short is begun again from nothing, so a half-installed package never stays.
+waits for it. A set-up that was killed is begun again from nothing, so a half-installed package never stays.
 """
 
 import fcntl
@@ -118,12 +118,14 @@ def install() -> None:
             LOCK,
         ]
     )
+    # Reached only when pip ended by itself: it has then put back what it had begun to replace. A killed set-up stays
+    # marked, and the next one starts from an empty environment.
+    UNFINISHED.unlink()
     if failure is not None:
         raise SetupError(f"cannot install the dependencies: {explain(failure)} (details: {LOG})")
     fresh = STAMP.with_suffix(".new")
     fresh.write_bytes(wanted)
     fresh.replace(STAMP)
-    UNFINISHED.unlink()
 
 
 def set_up() -> None:

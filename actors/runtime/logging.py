@@ -9,6 +9,7 @@ import logging.handlers
 import os
 import sys
 import time
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, cast
 
@@ -42,8 +43,7 @@ def configure(process: str, state_dir: Path, level: int | str = "INFO") -> Path:
     """
     path = state_dir / "logs" / f"{process}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path.touch(mode=0o600)
-    file = logging.handlers.RotatingFileHandler(path, maxBytes=MAX_BYTES, backupCount=BACKUPS, encoding="utf-8")
+    file = _PrivateFile(path, maxBytes=MAX_BYTES, backupCount=BACKUPS, encoding="utf-8")
     file.setFormatter(_formatter(process, structlog.processors.JSONRenderer(ensure_ascii=False)))
     handlers: list[logging.Handler] = [file]
     if sys.stderr.isatty():
@@ -69,6 +69,16 @@ def utc_ns(now_ns: int) -> str:
     """Formats nanoseconds since the epoch as RFC 3339 with all nine digits, in UTC."""
     seconds, fraction = divmod(now_ns, _NS_PER_S)
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{fraction:09d}Z"
+
+
+class _PrivateFile(logging.handlers.RotatingFileHandler):
+    """A rotating file whose every generation only its owner may read."""
+
+    def _open(self) -> TextIOWrapper:
+        def private(path: str, flags: int) -> int:
+            return os.open(path, flags, 0o600)
+
+        return cast("TextIOWrapper", open(self.baseFilename, self.mode, encoding=self.encoding, opener=private))
 
 
 def _formatter(process: str, renderer: Processor) -> logging.Formatter:
