@@ -54,6 +54,12 @@ class UniverseView(Message, frozen=True, kw_only=True, tag="strategy.universe"):
     excluded: tuple[Exclusion, ...]
 
 
+class UniverseWanted(Message, frozen=True, kw_only=True, tag="strategy.universe_wanted"):
+    """Cycle to the universe: who may be traded now? Answered by `UniverseView`."""
+
+    cycle: int
+
+
 class Trigger(Value, frozen=True, kw_only=True):
     """A signal on closed candles. `change_pct` signed; strength and confidence 0 to 1."""
 

@@ -1,5 +1,6 @@
 """Market regime from BTC-USD hourly closes (pipeline.md §4), with the two-cycle rule for leaving a crash."""
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -41,7 +42,7 @@ def detect(closes: Sequence[float]) -> Reading:
 
 
 def _annualised_pct(closes: Sequence[float]) -> float:
-    moves = [(b / a - 1) * 100 for a, b in zip(closes, closes[1:], strict=False)]
+    moves = [(b / a - 1) * 100 for a, b in itertools.pairwise(closes)]
     mean = math.fsum(moves) / len(moves)
     variance = math.fsum((m - mean) ** 2 for m in moves) / (len(moves) - 1)
     return math.sqrt(variance) * math.sqrt(_HOURS_PER_YEAR)

@@ -1,5 +1,6 @@
 """Statistics of closed bars, oldest first. Floats: these judge the market, they never become money."""
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -15,7 +16,7 @@ def true_ranges(bars: Sequence[Bar]) -> list[float]:
     """
     return [
         max(bar.high - bar.low, abs(bar.high - before.close), abs(bar.low - before.close))
-        for before, bar in zip(bars, bars[1:], strict=False)
+        for before, bar in itertools.pairwise(bars)
     ]
 
 
@@ -40,7 +41,7 @@ def upper_median(values: Sequence[float]) -> float:
 
 def returns_pct(bars: Sequence[Bar]) -> list[float]:
     """Close-to-close returns in per cent."""
-    return [(bar.close / before.close - 1) * 100 for before, bar in zip(bars, bars[1:], strict=False)]
+    return [(bar.close / before.close - 1) * 100 for before, bar in itertools.pairwise(bars)]
 
 
 def sample_stdev(values: Sequence[float]) -> float:

@@ -1,0 +1,249 @@
+"""The decision cycle's conductor (pipeline.md §1): reconcile, universe, strategies, risk; then a record, always.
+
+One cycle is open at a time. Each stage is a question to one actor; an answer that does not come in time ends the
+cycle with its reason. Nothing else depends on a cycle having traded: exits, stale orders
+and telemetry have their own clocks.
+"""
+
+from msgspec.structs import replace
+
+from protocol.base import NO_EFFECTS, Effect, Effects, Message, Value
+from protocol.effects import ClearTimer, Count, LogLine, Note, SetTimer, Tell
+from protocol.ids import ProductId
+from protocol.instants import SECOND_NS
+from protocol.lifecycle import Recover, Wake
+from protocol.portfolio import PortfolioView, Reconcile, Reconciled
+from protocol.risk import BatchJudged, ProposalBatch, RiskView, TradingState
+from protocol.strategy import (
+    CycleOpened,
+    CycleRecord,
+    CycleView,
+    ProposalsMade,
+    Regime,
+    UniverseView,
+    UniverseWanted,
+)
+
+_MASK = (1 << 64) - 1
+_KEPT_LATENCIES = 1000
+_US = 1000
+
+
+class Settings(Value, frozen=True, kw_only=True):
+    """Interval, and jitter as a share of it (SCH1); back-off when a cycle used more than `busy_share` of it."""
+
+    interval_ns: int
+    jitter_share: float
+    busy_share: float = 0.7
+    backoff_ns: int = 15 * SECOND_NS
+    stage_limit_ns: int = 15 * SECOND_NS
+    seed: int = 0
+    first_ns: int = SECOND_NS
+
+
+class Open(Value, frozen=True, kw_only=True):
+    """The cycle under way: its stage, when that began, and what the stages before it answered."""
+
+    number: int
+    opened_ns: int
+    stage: str
+    stage_ns: int
+    stages_us: tuple[tuple[str, int], ...] = ()
+    universe: UniverseView | None = None
+    made: ProposalsMade | None = None
+
+
+class Cycle(Value, frozen=True, kw_only=True):
+    """The conductor's state."""
+
+    settings: Settings
+    number: int = 0
+    open: Open | None = None
+    latencies_ms: tuple[float, ...] = ()
+    portfolio: PortfolioView | None = None
+    trading: TradingState = TradingState.HALTED
+
+
+def step(state: Cycle, message: Message, now_ns: int) -> tuple[Cycle, Effects]:
+    """Advance the conductor by one message."""
+    match message:
+        case Recover():
+            return state, (SetTimer(timer="cycle", due_ns=now_ns + state.settings.first_ns),)
+        case PortfolioView():
+            return replace(state, portfolio=message), NO_EFFECTS
+        case RiskView():
+            return replace(state, trading=message.state), NO_EFFECTS
+        case Wake(timer="cycle") if state.open is None:
+            return _begin(state, now_ns)
+    if state.open is None:
+        return state, NO_EFFECTS
+    return _during(state, state.open, message, now_ns)
+
+
+def _during(state: Cycle, cycle: Open, message: Message, now_ns: int) -> tuple[Cycle, Effects]:
+    match message:
+        case Wake(timer="stage"):
+            return _close(state, cycle, f"data_unavailable:{cycle.stage}", now_ns)
+        case Reconciled() if cycle.stage == "reconcile" and message.request_id == _name(cycle.number):
+            return _reconciled(state, cycle, message, now_ns)
+        case UniverseView() if cycle.stage == "universe":
+            return _universe(state, cycle, message, now_ns)
+        case ProposalsMade() if cycle.stage == "strategies" and message.cycle == cycle.number:
+            return _proposed(state, cycle, message, now_ns)
+        case BatchJudged() if cycle.stage == "risk" and message.cycle == cycle.number:
+            return _judged(state, cycle, message, now_ns)
+    return state, NO_EFFECTS
+
+
+# --- stages -------------------------------------------------------------------------------------------------------
+
+
+def _begin(state: Cycle, now_ns: int) -> tuple[Cycle, Effects]:
+    number = state.number + 1
+    cycle = Open(number=number, opened_ns=now_ns, stage="reconcile", stage_ns=now_ns)
+    ask = Reconcile(request_id=_name(number), reply_to="cycle")
+    state = replace(state, number=number, open=cycle)
+    return state, (Tell(to="portfolio", message=ask), _limit(state, now_ns))
+
+
+def _reconciled(state: Cycle, cycle: Open, message: Reconciled, now_ns: int) -> tuple[Cycle, Effects]:
+    if not message.ok:
+        return _close(state, cycle, message.detail.partition(": ")[0], now_ns)
+    state, cycle = _stage(state, cycle, "universe", now_ns)
+    return state, (Tell(to="universe", message=UniverseWanted(cycle=cycle.number)), _limit(state, now_ns))
+
+
+def _universe(state: Cycle, cycle: Open, view: UniverseView, now_ns: int) -> tuple[Cycle, Effects]:
+    cycle = replace(cycle, universe=view)
+    if not view.eligible:
+        return _close(state, cycle, "empty_universe", now_ns)
+    state, cycle = _stage(state, cycle, "strategies", now_ns)
+    ask = CycleOpened(cycle=cycle.number, opened_ns=cycle.opened_ns, universe=view, held=_held(state))
+    return state, (Tell(to="strategy:host", message=ask), _limit(state, now_ns))
+
+
+def _held(state: Cycle) -> tuple[ProductId, ...]:
+    return tuple(p.product_id for p in state.portfolio.positions) if state.portfolio is not None else ()
+
+
+def _proposed(state: Cycle, cycle: Open, made: ProposalsMade, now_ns: int) -> tuple[Cycle, Effects]:
+    cycle = replace(cycle, made=made)
+    if not made.proposals:
+        reason = "rules_engine_no_proposals" if made.triggers else "no_candidates_from_triggers"
+        return _close(state, cycle, reason, now_ns)
+    state, cycle = _stage(state, cycle, "risk", now_ns)
+    batch = ProposalBatch(cycle=cycle.number, regime=_regime(cycle).value, proposals=made.proposals)
+    return state, (Tell(to="risk", message=batch), _limit(state, now_ns))
+
+
+def _judged(state: Cycle, cycle: Open, judged: BatchJudged, now_ns: int) -> tuple[Cycle, Effects]:
+    approved = sum(d.approved for d in judged.decisions)
+    codes = {d.code.value for d in judged.decisions if d.code is not None}
+    if approved:
+        return _close(state, cycle, "", now_ns, approved)
+    reason = codes.pop() if len(codes) == 1 else "all_proposals_blocked_by_risk"
+    return _close(state, cycle, reason, now_ns)
+
+
+def _stage(state: Cycle, cycle: Open, name: str, now_ns: int) -> tuple[Cycle, Open]:
+    took = (cycle.stage, (now_ns - cycle.stage_ns) // _US)
+    cycle = replace(cycle, stage=name, stage_ns=now_ns, stages_us=(*cycle.stages_us, took))
+    return replace(state, open=cycle), cycle
+
+
+def _limit(state: Cycle, now_ns: int) -> SetTimer:
+    return SetTimer(timer="stage", due_ns=now_ns + state.settings.stage_limit_ns)
+
+
+# --- the end of a cycle -------------------------------------------------------------------------------------------
+
+
+def _close(state: Cycle, cycle: Open, reason: str, now_ns: int, approved: int = 0) -> tuple[Cycle, Effects]:
+    state, cycle = _stage(state, cycle, "closed", now_ns)
+    elapsed_ns = now_ns - cycle.opened_ns
+    latencies = (*state.latencies_ms, elapsed_ns / 1e6)[-_KEPT_LATENCIES:]
+    state = replace(state, open=None, latencies_ms=latencies)
+    record = _record(cycle, reason, approved, now_ns)
+    effects: list[Effect] = [
+        Note(message=record),
+        ClearTimer(timer="stage"),
+        SetTimer(timer="cycle", due_ns=now_ns + wait_ns(state.settings, cycle.number, elapsed_ns)),
+        Tell(to="control", message=record),
+        Tell(to="control", message=_view(state, now_ns)),
+        Count(metric="trader_cycle_total", labels=(("status", record.status),)),
+        LogLine(
+            level="info",
+            event="cycle",
+            fields=(("cycle", str(cycle.number)), ("status", record.status), ("reason", reason)),
+        ),
+    ]
+    if reason:
+        effects.append(Count(metric="trader_no_trade_total", labels=(("reason", reason.partition(":")[0]),)))
+    return state, tuple(effects)
+
+
+def _record(cycle: Open, reason: str, approved: int, now_ns: int) -> CycleRecord:
+    made, view = cycle.made, cycle.universe
+    if approved:
+        status = "EXECUTED"
+    else:
+        status = "NO_TRADE" if made is not None and made.proposals else "NO_OPPORTUNITIES"
+    return CycleRecord(
+        cycle=cycle.number,
+        status=status,
+        no_trade_reason=reason,
+        regime=_regime(cycle),
+        eligible=len(view.eligible) if view is not None else 0,
+        triggers=made.triggers if made is not None else (),
+        passed=made.passed if made is not None else (),
+        proposals=len(made.proposals) if made is not None else 0,
+        approved=approved,
+        excluded=view.excluded if view is not None else (),
+        stages_us=cycle.stages_us,
+        at_ns=now_ns,
+    )
+
+
+def _regime(cycle: Open) -> Regime:
+    return cycle.universe.regime if cycle.universe is not None else Regime.CHOP
+
+
+def _view(state: Cycle, now_ns: int) -> CycleView:
+    ordered = sorted(state.latencies_ms)
+    return CycleView(
+        n=state.number,
+        last_ms=state.latencies_ms[-1],
+        p95_ms=percentile(ordered, 0.95),
+        p99_ms=percentile(ordered, 0.99),
+        last_ns=now_ns,
+    )
+
+
+def percentile(ordered: list[float], share: float) -> float:
+    """Linear interpolation at k = (n - 1) * share of ascending values (operations.md §4). At least one value."""
+    position = (len(ordered) - 1) * share
+    low = int(position)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (ordered[high] - ordered[low]) * (position - low)
+
+
+def wait_ns(settings: Settings, number: int, elapsed_ns: int) -> int:
+    """Until the next cycle: max(1 s, interval - elapsed + jitter), longer when the last one was busy."""
+    jitter = int(_share(settings.seed, number) * settings.jitter_share * settings.interval_ns)
+    busy = settings.backoff_ns if elapsed_ns > settings.busy_share * settings.interval_ns else 0
+    return max(SECOND_NS, settings.interval_ns - elapsed_ns + jitter) + busy
+
+
+def _share(seed: int, number: int) -> float:
+    """A uniform share in [0, 1) for a cycle: a core draws no randomness, so it is derived from seed and number.
+
+    Source: S. Vigna, splitmix64.
+    """
+    z = (seed + number * 0x9E3779B97F4A7C15) & _MASK
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & _MASK
+    return ((z ^ (z >> 31)) >> 11) / (1 << 53)
+
+
+def _name(number: int) -> str:
+    return f"cycle-{number}"
