@@ -6,6 +6,7 @@ values that `hide` was told. Over-redaction is accepted, under-redaction is not.
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 REDACTED = "[redacted]"
@@ -45,6 +46,7 @@ def hide(*secrets: str) -> None:
     for secret in secrets:
         forms = {secret, secret.replace("\n", "\\n"), secret.replace("\\n", "\n")}
         _hidden.update(form for form in forms if len(form) >= _SHORTEST_HIDDEN)
+    _clean_name.cache_clear()
 
 
 def redact(text: str) -> str:
@@ -66,23 +68,28 @@ def redact_value(value: Any) -> Any:
     if isinstance(value, str):
         return redact(value)
     if isinstance(value, Mapping):
-        return {
-            redact(str(name)): REDACTED if _names_secret(name, inner) else redact_value(inner)
-            for name, inner in value.items()
-        }
+        return {_clean_name(str(name)): _redact_named(str(name), inner) for name, inner in value.items()}
     if isinstance(value, Sequence | set | frozenset) and not isinstance(value, bytes | bytearray | memoryview):
         return [redact_value(inner) for inner in value]
     return redact(str(value))
 
 
-def _names_secret(name: object, value: object) -> bool:
-    # A count or a flag under such a name (secret_age_days, token_ok) tells nothing.
-    return (
-        isinstance(name, str)
-        and value is not None
-        and not isinstance(value, bool | int | float)
-        and bool(_SECRET_NAME.search(name))
-    )
+def _redact_named(name: str, value: Any) -> Any:
+    # A count or a flag under a telling name (secret_age_days, token_ok) tells nothing.
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    return REDACTED if _tells_secret(name) else redact_value(value)
+
+
+# Names come from the code, so there are few of them; judging one costs as much as a whole short value.
+@lru_cache(maxsize=4096)
+def _tells_secret(name: str) -> bool:
+    return bool(_SECRET_NAME.search(name))
+
+
+@lru_cache(maxsize=4096)
+def _clean_name(name: str) -> str:
+    return redact(name)
 
 
 def _judge_run(match: re.Match[str]) -> str:
