@@ -74,6 +74,10 @@ def utc_ns(now_ns: int) -> str:
 class _PrivateFile(logging.handlers.RotatingFileHandler):
     """A rotating file whose every generation only its owner may read."""
 
+    def shouldRollover(self, record: logging.LogRecord) -> bool:  # noqa: ARG002, N802 - the parent's signature
+        # The parent formats, and so redacts, every record twice to know its size; one line over the limit costs less.
+        return self.stream is not None and self.stream.tell() >= self.maxBytes
+
     def _open(self) -> TextIOWrapper:
         def private(path: str, flags: int) -> int:
             return os.open(path, flags, 0o600)
