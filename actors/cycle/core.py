@@ -184,10 +184,7 @@ def _close(state: Cycle, cycle: Open, reason: str, now_ns: int, approved: int = 
 
 def _record(cycle: Open, reason: str, approved: int, now_ns: int) -> CycleRecord:
     made, view = cycle.made, cycle.universe
-    if approved:
-        status = "EXECUTED"
-    else:
-        status = "NO_TRADE" if made is not None and made.proposals else "NO_OPPORTUNITIES"
+    status = "EXECUTED" if approved else "NO_TRADE" if made is not None and made.proposals else "NO_OPPORTUNITIES"
     return CycleRecord(
         cycle=cycle.number,
         status=status,

@@ -1,0 +1,79 @@
+"""The limits that risk holds everything against, resolved from the policy. Percentages of NAV unless said otherwise."""
+
+from decimal import Decimal
+
+from protocol.base import Value
+from protocol.instants import SECOND_NS
+from protocol.strategy import Regime
+
+
+class RegimeRow(Value, frozen=True, kw_only=True):
+    """One row of the regime table: size multiplier and open-position bound."""
+
+    regime: Regime
+    multiplier: Decimal
+    max_positions: int
+
+
+class Limits(Value, frozen=True, kw_only=True):
+    """Every number the rules use. `tier_caps_pct` are for tiers 1, 2, 3; `themes` maps products to their theme."""
+
+    max_total_at_risk_pct: Decimal
+    max_position_size_pct: Decimal
+    max_per_asset_pct: Decimal
+    min_position_size_pct: Decimal
+    tier_caps_pct: tuple[Decimal, Decimal, Decimal]
+    theme_caps_pct: tuple[tuple[str, Decimal], ...]
+    other_theme_cap_pct: Decimal
+    strategy_budgets_pct: tuple[tuple[str, Decimal], ...]
+    regimes: tuple[RegimeRow, ...]
+    themes: tuple[tuple[str, str], ...]
+    max_open_positions: int
+    max_new_per_cycle: int
+    min_notional_usd: Decimal
+    dust_usd: Decimal
+    daily_stop_pct: Decimal
+    weekly_stop_pct: Decimal
+    max_drawdown_pct: Decimal
+    trades_per_day: int
+    trades_per_hour: int
+    new_per_hour: int
+    spacing_ns: int
+    symbol_spacing_ns: int
+    loss_streak: int
+    loss_pause_ns: int
+    cooldown_fill_ns: int
+    cooldown_win_ns: int
+    cooldown_loss_ns: int
+    cooldown_stop_ns: int
+    cooldown_failed_ns: int
+    count_external: bool
+    external_buffer_pct: Decimal
+    quote_age_ns: int
+    max_spread_bps: Decimal
+    depth_multiple: Decimal
+    max_api_errors: int
+    min_eligible: int
+    reject_burst: int = 3
+    reject_window_ns: int = 600 * SECOND_NS
+    protective_exits_when_halted: bool = True
+    maker_fee_bps: Decimal
+    taker_fee_bps: Decimal
+    maker_ttls_s: tuple[float, ...]
+    request_ns: int = 3 * SECOND_NS
+    exit_first_bps: Decimal
+    exit_retry_bps: Decimal
+    exit_retry_steps: int
+
+    def row(self, regime: Regime) -> RegimeRow:
+        """The table's row for a regime. A regime without a row allows nothing."""
+        nothing = RegimeRow(regime=regime, multiplier=Decimal(0), max_positions=0)
+        return next((row for row in self.regimes if row.regime is regime), nothing)
+
+    def theme(self, product_id: str) -> str:
+        """The theme of a product; OTHER where none is named."""
+        return dict(self.themes).get(product_id, "OTHER")
+
+    def theme_cap_pct(self, theme: str) -> Decimal:
+        """The cap of a theme."""
+        return dict(self.theme_caps_pct).get(theme, self.other_theme_cap_pct)
