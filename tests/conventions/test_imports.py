@@ -99,6 +99,7 @@ def strange_senders(tree):
     return sorted(path for path in named if not MAY_NAME_SUBMIT.search(path))
 
 
+@pytest.mark.req("STR1")
 def test_pure_modules_are_pure(tree):
     assert impure_closure(tree) == []
 
