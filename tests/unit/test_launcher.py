@@ -152,6 +152,7 @@ def test_a_failed_install_says_what_to_do_and_is_tried_again(ready, said, told):
     assert len(ready.pip_calls()) == 2
 
 
+@pytest.mark.slow
 def test_a_killed_install_is_begun_again_from_nothing(ready):
     process = ready.start("status", FAKE_PIP_SECONDS="30")
     while not ready.pip_calls():
