@@ -5,9 +5,12 @@ depths are plausible, not true: chosen so that tiers 1 and 2 pass the shipped un
 some others do not.
 """
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 import msgspec
+
+from actors.venue.products import ProductSpec
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,17 +43,17 @@ _ROWS = """
 BTC   Bitcoin        0.01       0.00000001 1 112000.0    900e6  1.2 2400e3  52 1.0 0.0
 ETH   Ethereum       0.01       0.00000001 1 4350.0      700e6  1.6 1500e3  85 1.1 0.45
 SOL   Solana         0.01       0.00000001 1 205.0       320e6  2.4  700e3 105 1.2 0.6
-DOGE  Dogecoin       0.00001    0.1        2 0.22        140e6  3.2  210e3 190 1.3 0.95
+DOGE  Dogecoin       0.00001    0.1        2 0.22        140e6  3.2  240e3 190 1.3 0.95
 XRP   XRP            0.0001     0.000001   2 2.95        260e6  3.0  320e3 170 1.2 0.85
-ADA   Cardano        0.0001     0.00000001 2 0.86         75e6  3.8  180e3 180 1.3 0.95
-AVAX  Avalanche      0.01       0.00000001 2 24.5         42e6  5.5  140e3 185 1.3 1.0
-DOT   Polkadot       0.001      0.00000001 2 3.9          26e6  5.5  130e3 175 1.2 0.95
+ADA   Cardano        0.0001     0.00000001 2 0.86         75e6  3.8  200e3 180 1.3 0.95
+AVAX  Avalanche      0.01       0.00000001 2 24.5         42e6  5.5  190e3 185 1.3 1.0
+DOT   Polkadot       0.001      0.00000001 2 3.9          26e6  5.5  180e3 175 1.2 0.95
 LINK  Chainlink      0.001      0.01       2 24.2         95e6  3.4  190e3 185 1.3 0.95
-UNI   Uniswap        0.001      0.000001   2 9.9          30e6  5.0  130e3 200 1.2 1.05
-ATOM  Cosmos         0.001      0.01       2 4.6          21e6  6.0  110e3 180 1.2 0.95
-ALGO  Algorand       0.0001     0.1        2 0.245        19e6  6.5  100e3 200 1.2 1.05
-XLM   Stellar        0.000001   0.00000001 2 0.39         48e6  4.2  150e3 195 1.2 1.0
-HBAR  Hedera         0.00001    0.1        2 0.235        55e6  4.6  140e3 205 1.2 1.05
+UNI   Uniswap        0.001      0.000001   2 9.9          30e6  5.0  180e3 200 1.2 1.05
+ATOM  Cosmos         0.001      0.01       2 4.6          21e6  6.0  170e3 180 1.2 0.95
+ALGO  Algorand       0.0001     0.1        2 0.245        19e6  6.5  170e3 200 1.2 1.05
+XLM   Stellar        0.000001   0.00000001 2 0.39         48e6  4.2  190e3 195 1.2 1.0
+HBAR  Hedera         0.00001    0.1        2 0.235        55e6  4.6  180e3 205 1.2 1.05
 LTC   Litecoin       0.01       0.00000001 3 112.0        38e6  5.0  160e3  95 1.0 0.55
 BCH   Bitcoin Cash   0.01       0.00000001 3 555.0        22e6  6.0  120e3  95 1.0 0.55
 AAVE  Aave           0.01       0.001      3 320.0        28e6  6.5  110e3 130 1.2 0.75
@@ -110,3 +113,37 @@ ALIASES: dict[str, str] = {"BTC-USDC": "BTC-USD"}
 def book_of(product_id: str) -> str:
     """The product whose book `product_id` trades on: itself, or what it is an alias of."""
     return ALIASES.get(product_id, product_id)
+
+
+def spec_of(listing: Listing) -> ProductSpec:
+    """What the exchange must know of a listed product."""
+    quote_max_size = Decimal(150_000_000 if listing.tier == 1 else 10_000_000)
+    most = int(quote_max_size / Decimal(listing.price_usd) / listing.base_increment)
+    return ProductSpec(
+        product_id=listing.product_id,
+        base=listing.base,
+        quote=listing.quote,
+        price_increment=listing.price_increment,
+        base_increment=listing.base_increment,
+        quote_increment=listing.quote_increment,
+        base_min_size=listing.base_min_size,
+        base_max_size=most * listing.base_increment,
+        quote_min_size=listing.quote_min_size,
+        quote_max_size=quote_max_size,
+        base_name=listing.base_name,
+        quote_name="US Dollar" if listing.quote == "USD" else listing.quote,
+        alias_to=tuple(alias for alias, book in ALIASES.items() if book == listing.product_id),
+    )
+
+
+def specs(listings: Iterable[Listing]) -> tuple[ProductSpec, ...]:
+    """The exchange's products for `listings`, each alias after the product whose book it shares."""
+    books = {listing.product_id: spec_of(listing) for listing in listings}
+    aliases = [_alias(name, books[book]) for name, book in ALIASES.items() if book in books]
+    return (*books.values(), *aliases)
+
+
+def _alias(product_id: str, book: ProductSpec) -> ProductSpec:
+    quote = product_id.rpartition("-")[2]
+    changes = {"product_id": product_id, "quote": quote, "quote_name": quote, "alias": book.product_id, "alias_to": ()}
+    return msgspec.structs.replace(book, **changes)

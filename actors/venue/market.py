@@ -6,11 +6,12 @@ A market drives the matching engine through `Matching` and never looks at orders
 
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
-from typing import Literal, Protocol
+from typing import Protocol
 
 import msgspec
 
 from actors.venue.catalogue import Listing
+from actors.venue.events import Traded
 
 Levels = Sequence[tuple[Decimal, Decimal]]
 """Price and size of each level, best first."""
@@ -28,39 +29,25 @@ class Candle(msgspec.Struct, frozen=True):
 
 
 class DayStats(msgspec.Struct, frozen=True):
-    """The last 24 hours: volumes in base and in USD, extremes, and the change in per cent (2.0 = 2 %)."""
+    """The last 24 hours: volumes in base and in USD, the price a day ago, extremes, change in per cent (2.0 = 2 %)."""
 
     volume_base: Decimal
     volume_usd: Decimal
+    open: Decimal
     high: Decimal
     low: Decimal
     change_pct: Decimal
 
 
-class MarketTrade(msgspec.Struct, frozen=True):
-    """One public print; `taker_side` is the aggressor's side (the wire tells the maker's)."""
-
-    product_id: str
-    price: Decimal
-    size: Decimal
-    taker_side: Literal["BUY", "SELL"]
-    time_ns: int
-
-
 class Matching(Protocol):
     """The side of the matching engine that a market drives (`actors.venue.core.Exchange`)."""
 
-    def quote_market(self, product: str, bids: Levels, asks: Levels, now_ns: int) -> object:
-        """Replace the market makers' ladders of `product`, best level first; other people's orders stay."""
+    def quote_market(self, product_id: str, bids: Levels, asks: Levels, now_ns: int) -> list[Traded]:
+        """Replace the market makers' ladders, best level first; users' orders stay and trade with what crosses them."""
 
     def market_order(
-        self,
-        product: str,
-        taker_side: Literal["BUY", "SELL"],
-        size: Decimal,
-        now_ns: int,
-        limit_price: Decimal | None = None,
-    ) -> object:
+        self, product_id: str, taker_side: str, size: Decimal, now_ns: int, limit_price: Decimal | None = None
+    ) -> list[Traded]:
         """Take up to `size` (base) of the other side, no further than `limit_price`; the rest is dropped."""
 
 
@@ -76,8 +63,8 @@ class Market(Protocol):
     def advance(self, now_ns: int) -> None:
         """Do to the matching engine what happened up to `now_ns` (UTC). Going back in time does nothing."""
 
-    def observe(self, trade: MarketTrade) -> None:
-        """Take note of a print. The server calls this for every match of the engine, whoever traded, in order.
+    def observe(self, trade: Traded) -> None:
+        """Take note of a print. The server calls this for every `Traded` it drains from the engine, in order.
 
         Only so do candles, 24 h volume, last price and recent trades agree with what the wire said.
         """
@@ -95,8 +82,11 @@ class Market(Protocol):
     def last_price(self, product: str) -> Decimal:
         """Price of the newest print. Raises KeyError: unknown product."""
 
-    def recent_trades(self, product: str, limit: int) -> tuple[MarketTrade, ...]:
-        """Up to `limit` newest prints, newest first, reaching back before the start. Raises KeyError."""
+    def recent_trades(self, product: str, limit: int) -> tuple[Traded, ...]:
+        """Up to `limit` newest prints, newest first, reaching back before the start (ids 0 and below there).
+
+        Raises KeyError: unknown product.
+        """
 
     def is_synthetic(self, product: str) -> bool:
         """Is this product's price made up (True) or a recording's (False)? Raises KeyError: unknown product."""
