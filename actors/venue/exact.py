@@ -51,7 +51,7 @@ def plain(value: Decimal) -> str:
 
 
 def quotient(part: Decimal, whole: Decimal) -> Decimal:
-    """part / whole as the venue shows it, 16 decimals; zero where there is nothing to divide by."""
+    """Part / whole as the venue shows it, 16 decimals; zero where there is nothing to divide by."""
     return (part / whole).quantize(_SHOWN) if whole else ZERO
 
 
