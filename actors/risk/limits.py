@@ -16,7 +16,7 @@ class RegimeRow(Value, frozen=True, kw_only=True):
 
 
 class Limits(Value, frozen=True, kw_only=True):
-    """Every number the rules use. `tier_caps_pct` are for tiers 1, 2, 3; `themes` maps products to their theme."""
+    """Every number the rules use. `tier_caps_pct` are for tiers 1, 2, 3; `themes` and `tiers` are by product."""
 
     max_total_at_risk_pct: Decimal
     max_position_size_pct: Decimal
@@ -28,6 +28,7 @@ class Limits(Value, frozen=True, kw_only=True):
     strategy_budgets_pct: tuple[tuple[str, Decimal], ...]
     regimes: tuple[RegimeRow, ...]
     themes: tuple[tuple[str, str], ...]
+    tiers: tuple[tuple[str, int], ...]
     max_open_positions: int
     max_new_per_cycle: int
     min_notional_usd: Decimal
@@ -73,6 +74,10 @@ class Limits(Value, frozen=True, kw_only=True):
     def theme(self, product_id: str) -> str:
         """The theme of a product; OTHER where none is named."""
         return dict(self.themes).get(product_id, "OTHER")
+
+    def tier(self, product_id: str) -> int:
+        """The tier of a product; the strictest one where none is named."""
+        return dict(self.tiers).get(product_id, 3)
 
     def theme_cap_pct(self, theme: str) -> Decimal:
         """The cap of a theme."""

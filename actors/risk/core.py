@@ -1,0 +1,366 @@
+"""The risk actor: the only way from a wish to an order. Judges, sizes, reserves, latches, and tells the state."""
+
+from decimal import Decimal
+from typing import TypeVar
+
+from msgspec.structs import replace
+
+from actors.risk import exposure, gates, judgement
+from actors.risk.state import Entry, Mark, Record, Reservation, Risk, pruned
+from protocol import codec
+from protocol.base import NO_EFFECTS, Effect, Effects, Message
+from protocol.effects import Commit, Count, Note, SetTimer, Tell
+from protocol.ids import IntentId, ProductId
+from protocol.instants import HOUR_NS, SECOND_NS, day_key, week_key
+from protocol.journal import StoreTrouble
+from protocol.lifecycle import Recover, StoreRecord, Wake
+from protocol.market import FeedState, ProductsKnown, Quote
+from protocol.money import ZERO
+from protocol.orders import (
+    CancelOrder,
+    Intent,
+    IntentDone,
+    OrderState,
+    OrderUpdate,
+    PlaceIntent,
+    Purpose,
+    Side,
+    Status,
+)
+from protocol.portfolio import ExitWanted, FillApplied, PortfolioView
+from protocol.risk import (
+    Alert,
+    BatchJudged,
+    EpochChanged,
+    OperatorOrder,
+    OperatorOrderJudged,
+    Pause,
+    ProposalBatch,
+    Resume,
+    RiskView,
+    TradingState,
+    WatchdogSeen,
+)
+from protocol.strategy import Regime, UniverseView
+from protocol.venue import FeesKnown, GetFees, VenueHealth
+
+T = TypeVar("T")
+
+RECORD_KEY = "risk/record"
+STORE_PREFIX = "risk/"
+VIEWERS = ("orders", "cycle", "control", "portfolio")
+_POST_ONLY = "POST_ONLY"
+_STOPS = frozenset({"stop_loss", "trailing_stop"})
+
+
+def step(risk: Risk, message: Message, now_ns: int) -> tuple[Risk, Effects]:
+    """Advance the risk actor by one message."""
+    match message:
+        case Quote():
+            return replace(risk, quotes={**risk.quotes, message.product_id: message}), NO_EFFECTS
+        case PortfolioView():
+            return _viewed(risk, message, now_ns)
+        case OrderUpdate():
+            return _order(risk, message.state, now_ns)
+        case ExitWanted():
+            return _exit(risk, message, now_ns)
+        case ProposalBatch():
+            return _batch(risk, message, now_ns)
+        case OperatorOrder():
+            return _operator(risk, message, now_ns)
+        case FillApplied():
+            return _filled(risk, message, now_ns)
+        case IntentDone():
+            return replace(risk, reserved=_without(risk.reserved, message.correlation)), NO_EFFECTS
+        case EpochChanged():
+            return _epoch(risk, message, now_ns)
+        case Recover():
+            return _recover(risk, message, now_ns)
+        case Wake():
+            return _woken(risk, message.timer, now_ns)
+    return _fact(risk, message, now_ns)
+
+
+def _fact(risk: Risk, message: Message, now_ns: int) -> tuple[Risk, Effects]:
+    """Facts of the moment; where one moves the trading state, everybody hears it at once."""
+    match message:
+        case FeedState():
+            nxt = replace(risk, feeds={**risk.feeds, message.product_id: message.status})
+        case ProductsKnown():
+            nxt = replace(risk, rules={r.product_id: r for r in message.products})
+        case VenueHealth():
+            nxt = replace(risk, health=message)
+        case WatchdogSeen():
+            nxt = replace(risk, watchdog_alive=message.alive, watchdog_age_s=message.beat_age_s)
+        case StoreTrouble():
+            nxt = replace(risk, store_trouble="" if message.ok else message.kind)
+        case UniverseView():
+            nxt = replace(risk, regime=message.regime, eligible=len(message.eligible))
+        case FeesKnown():
+            fees = replace(risk.limits, maker_fee_bps=message.maker_bps, taker_fee_bps=message.taker_bps)
+            nxt = replace(risk, limits=fees)
+        case Pause():
+            mark = Mark(reason=message.reason, by=message.by, since_ns=now_ns)
+            return _keep(risk, replace(risk.record, paused=mark), now_ns)
+        case Resume():
+            return _keep(risk, replace(risk.record, paused=None), now_ns)
+        case _:
+            return risk, NO_EFFECTS
+    return nxt, _announced(risk, nxt, now_ns)
+
+
+# --- start and time -----------------------------------------------------------------------------------------------
+
+
+def _recover(risk: Risk, message: Recover, now_ns: int) -> tuple[Risk, Effects]:
+    value = next((r.value for r in message.records if r.key == RECORD_KEY), None)
+    if value is not None:
+        risk = replace(risk, record=codec.decode_value(value, Record))
+    return risk, (*_tell_view(risk, now_ns), SetTimer(timer="view", due_ns=now_ns + SECOND_NS), *_ask_fees(now_ns))
+
+
+def _ask_fees(now_ns: int) -> Effects:
+    ask = GetFees(request_id="fees", reply_to="risk")
+    return Tell(to="gateway", message=ask), SetTimer(timer="fees", due_ns=now_ns + HOUR_NS)
+
+
+def _woken(risk: Risk, timer: str, now_ns: int) -> tuple[Risk, Effects]:
+    if timer == "fees":
+        return risk, _ask_fees(now_ns)
+    again = SetTimer(timer="view", due_ns=now_ns + SECOND_NS)
+    return replace(risk, record=pruned(risk.record, now_ns)), (*_tell_view(risk, now_ns), again)
+
+
+# --- requests -----------------------------------------------------------------------------------------------------
+
+
+def _batch(risk: Risk, batch: ProposalBatch, now_ns: int) -> tuple[Risk, Effects]:
+    """Judge a batch, strongest conviction first, on one running snapshot; approvals reserve in the same step."""
+    regime = Regime(batch.regime)
+    snap = judgement.snapshot(risk, regime, now_ns)
+    decisions, intents = [], []
+    for asked in sorted(batch.proposals, key=lambda p: (-p.conviction, p.product_id)):
+        judged = judgement.proposal(asked, risk, snap, now_ns)
+        snap = judged.snapshot
+        decisions.append(judged.decision)
+        if judged.intent is not None:
+            intents.append(judged.intent)
+    answer = Tell(to="cycle", message=BatchJudged(cycle=batch.cycle, decisions=tuple(decisions)))
+    notes = tuple(Note(message=d) for d in decisions)
+    counts = tuple(
+        Count(metric="trader_risk_rejections_total", labels=(("reason", d.code.value),))
+        for d in decisions
+        if d.code is not None
+    )
+    told = (*notes, *counts, answer)
+    return _granted(risk, tuple(intents), told, now_ns) if intents else (risk, told)
+
+
+def _granted(risk: Risk, intents: tuple[Intent, ...], effects: Effects, now_ns: int) -> tuple[Risk, Effects]:
+    """Reserve, put the entries on record for the pacing rules, and only then let the desk try them."""
+    reserved, record = dict(risk.reserved), pruned(risk.record, now_ns)
+    for intent in intents:
+        usd = intent.quote_size or (intent.base_size or ZERO) * intent.ask
+        reserved[intent.correlation] = Reservation(product_id=intent.product_id, strategy=intent.strategy, usd=usd)
+        if intent.purpose is Purpose.ENTRY:
+            record = replace(record, entries=(*record.entries, Entry(at_ns=now_ns, new=True)))
+    risk = replace(risk, reserved=reserved)
+    places = tuple(Tell(to="orders", message=PlaceIntent(intent=i)) for i in intents)
+    if record == risk.record:
+        return risk, (*effects, *places)
+    return replace(risk, record=record), (_commit(record), *effects, *places)
+
+
+def _operator(risk: Risk, order: OperatorOrder, now_ns: int) -> tuple[Risk, Effects]:
+    judged = judgement.operator(order, risk, judgement.snapshot(risk, risk.regime, now_ns), now_ns)
+    answer = Tell(to=order.reply_to, message=OperatorOrderJudged(decision=judged.decision))
+    told = (Note(message=judged.decision), answer)
+    if judged.intent is None:
+        return risk, told
+    if judged.intent.side is Side.SELL:
+        return risk, (*told, Tell(to="orders", message=PlaceIntent(intent=judged.intent)))
+    return _granted(risk, (judged.intent,), told, now_ns)
+
+
+def _exit(risk: Risk, wanted: ExitWanted, now_ns: int) -> tuple[Risk, Effects]:
+    """An exit goes straight on: no commit of risk's own stands in its way."""
+    judged = judgement.leave(wanted, risk, now_ns)
+    note = Note(message=judged.decision)
+    if judged.intent is not None:
+        return risk, (Tell(to="orders", message=PlaceIntent(intent=judged.intent)), note)
+    code = judged.decision.code
+    refused = IntentDone(
+        correlation=wanted.correlation,
+        intent_id=IntentId(""),
+        product_id=wanted.product_id,
+        side=Side.SELL,
+        purpose=Purpose.EXIT,
+        filled_size=ZERO,
+        filled_value=ZERO,
+        outcome=f"refused:{code.value if code is not None else ''}",
+    )
+    return risk, (Tell(to="portfolio", message=refused), note)
+
+
+# --- evidence -----------------------------------------------------------------------------------------------------
+
+
+def _order(risk: Risk, order: OrderState, now_ns: int) -> tuple[Risk, Effects]:
+    coid = order.client_order_id
+    orders = {k: o for k, o in risk.orders.items() if k != coid}
+    if not order.settled:
+        orders[coid] = order
+    risk = replace(risk, orders=orders, reserved=_without(risk.reserved, order.intent.correlation))
+    if order.status is Status.REJECTED and _POST_ONLY not in order.error:
+        return _rejected(risk, order, now_ns)
+    if order.settled and order.spec.side is Side.SELL and coid in risk.nets:
+        return _outcome(risk, order, now_ns)
+    return risk, NO_EFFECTS
+
+
+def _rejected(risk: Risk, order: OrderState, now_ns: int) -> tuple[Risk, Effects]:
+    product = order.spec.product_id
+    record = replace(risk.record, rejections_ns=(*risk.record.rejections_ns, now_ns))
+    return _keep(risk, _cooled(record, product, now_ns + risk.limits.cooldown_failed_ns), now_ns)
+
+
+def _outcome(risk: Risk, order: OrderState, now_ns: int) -> tuple[Risk, Effects]:
+    """A sale is settled: once per order it is a win or a loss, and sets its cooldown (CD1)."""
+    net, limits = risk.nets[order.client_order_id], risk.limits
+    risk = replace(risk, nets=_without(risk.nets, order.client_order_id))
+    wait = limits.cooldown_win_ns if net > ZERO else limits.cooldown_loss_ns
+    if order.intent.exit_code in _STOPS:
+        wait = max(wait, limits.cooldown_stop_ns)
+    record = _cooled(risk.record, order.spec.product_id, now_ns + wait)
+    if net > ZERO:
+        record = replace(record, loss_streak=0)
+    elif net < ZERO:
+        record = replace(record, loss_streak=record.loss_streak + 1, last_loss_ns=now_ns)
+    return _keep(risk, record, now_ns)
+
+
+def _filled(risk: Risk, fill: FillApplied, now_ns: int) -> tuple[Risk, Effects]:
+    """Any fill of ours cools its product down and counts as its last trade."""
+    if fill.client_order_id is None:
+        return risk, NO_EFFECTS
+    if fill.net_usd is not None:
+        total = risk.nets.get(fill.client_order_id, ZERO) + fill.net_usd
+        risk = replace(risk, nets={**risk.nets, fill.client_order_id: total})
+    record = _cooled(risk.record, fill.product_id, now_ns + risk.limits.cooldown_fill_ns)
+    record = replace(record, last_trade_ns={**record.last_trade_ns, fill.product_id: now_ns})
+    risk, effects = _keep(risk, record, now_ns)
+    side = "BUY" if fill.buy else "SELL"
+    return risk, (*effects, Count(metric="trader_fills_total", labels=(("side", side),)))
+
+
+def _cooled(record: Record, product: ProductId, until_ns: int) -> Record:
+    """A later-expiring cooldown always wins."""
+    until = max(until_ns, record.cooldown_until_ns.get(product, 0))
+    return replace(record, cooldown_until_ns={**record.cooldown_until_ns, product: until})
+
+
+# --- stops and latches --------------------------------------------------------------------------------------------
+
+
+def _viewed(risk: Risk, view: PortfolioView, now_ns: int) -> tuple[Risk, Effects]:
+    nxt = replace(risk, view=view)
+    record = _stops(nxt, view, now_ns)
+    if record == risk.record:
+        return nxt, _announced(risk, nxt, now_ns)
+    nxt, kept = _keep(nxt, record, now_ns)
+    alerts = tuple(
+        _alert(code, "CRITICAL", f"{code} reached", now_ns)
+        for code, before, after in (
+            ("daily_stop", risk.record.stopped_day, record.stopped_day),
+            ("weekly_stop", risk.record.stopped_week, record.stopped_week),
+            ("max_drawdown", risk.record.drawdown, record.drawdown),
+        )
+        if before != after
+    )
+    return nxt, (*kept, *_cancel_buys(nxt, "stop"), *alerts)
+
+
+def _stops(risk: Risk, view: PortfolioView, now_ns: int) -> Record:
+    """Daily and weekly stop and drawdown on equity change; each limit itself already trips."""
+    record, periods, nav = risk.record, view.periods, view.nav_usd
+    if periods is None or nav is None:
+        return record
+    if _lost(nav, periods.day_open_usd, risk.limits.daily_stop_pct):
+        record = replace(record, stopped_day=day_key(now_ns))
+    if _lost(nav, periods.week_open_usd, risk.limits.weekly_stop_pct):
+        record = replace(record, stopped_week=week_key(now_ns))
+    drawdown = view.drawdown_pct
+    if record.drawdown is None and drawdown is not None and drawdown >= risk.limits.max_drawdown_pct:
+        mark = Mark(reason=f"drawdown {drawdown:.2f} %", by="desk", since_ns=now_ns)
+        record = replace(record, drawdown=mark)
+    return record
+
+
+def _lost(nav: Decimal, opened: Decimal, stop_pct: Decimal) -> bool:
+    return opened > ZERO and gates.period_pct(nav, opened) <= stop_pct
+
+
+def _cancel_buys(risk: Risk, reason: str) -> Effects:
+    buys = [o for o in risk.orders.values() if o.spec.side is Side.BUY and not o.terminal]
+    return tuple(Tell(to="orders", message=CancelOrder(client_order_id=o.client_order_id, reason=reason)) for o in buys)
+
+
+def _epoch(risk: Risk, message: EpochChanged, now_ns: int) -> tuple[Risk, Effects]:
+    if message.epoch < risk.record.epoch:
+        return risk, NO_EFFECTS
+    mark = Mark(reason=message.reason, by=message.by, since_ns=message.at_ns) if message.killed else None
+    record = replace(risk.record, epoch=message.epoch, killed=mark)
+    if record == risk.record:
+        return risk, NO_EFFECTS
+    risk, kept = _keep(risk, record, now_ns)
+    if not message.killed:
+        return risk, kept
+    return risk, (*kept, _alert("kill_switch", "CRITICAL", message.reason, now_ns))
+
+
+def _keep(risk: Risk, record: Record, now_ns: int) -> tuple[Risk, Effects]:
+    """Make a changed record durable and tell what it does to the trading state."""
+    nxt = replace(risk, record=record)
+    return nxt, (_commit(record), *_announced(risk, nxt, now_ns))
+
+
+def _commit(record: Record) -> Commit:
+    return Commit(records=(StoreRecord(key=RECORD_KEY, value=codec.encode_value(record)),))
+
+
+# --- saying it ----------------------------------------------------------------------------------------------------
+
+
+def _announced(before: Risk, after: Risk, now_ns: int) -> Effects:
+    """The view, at once, when the trading state is not what it was."""
+    changed = _state(before, now_ns) is not _state(after, now_ns)
+    return _tell_view(after, now_ns) if changed else NO_EFFECTS
+
+
+def _state(risk: Risk, now_ns: int) -> TradingState:
+    return gates.strictest(gates.tripped(risk, now_ns))
+
+
+def _tell_view(risk: Risk, now_ns: int) -> Effects:
+    tripped = gates.tripped(risk, now_ns)
+    book = exposure.measure(risk.view, tuple(risk.orders.values()), risk.limits)
+    view = RiskView(
+        at_ns=now_ns,
+        state=gates.strictest(tripped),
+        gates=tripped,
+        exposure_pct=book.at_risk_pct,
+        pending_usd=sum((s.pending_usd for s in book.stakes), ZERO),
+        entries_1h=judgement.recent_entries(risk, now_ns),
+        entries_today=len(risk.record.entries),
+        loss_streak=risk.record.loss_streak,
+        cooldowns=tuple(sorted(risk.record.cooldown_until_ns.items())),
+    )
+    return tuple(Tell(to=name, message=view) for name in VIEWERS)
+
+
+def _alert(kind: str, severity: str, message: str, now_ns: int) -> Effect:
+    return Note(message=Alert(kind=kind, severity=severity, subject="desk", message=message, context=(), at_ns=now_ns))
+
+
+def _without(items: dict[str, T], key: str) -> dict[str, T]:
+    return {k: v for k, v in items.items() if k != key}

@@ -1,0 +1,88 @@
+"""What the risk actor remembers: a durable record of latches and pacing, and the facts of the moment."""
+
+from decimal import Decimal
+
+from msgspec import field
+from msgspec.structs import replace
+
+from actors.risk.limits import Limits
+from protocol.base import Value
+from protocol.ids import ProductId
+from protocol.instants import DAY_NS, HOUR_NS
+from protocol.market import FeedStatus, ProductRules, Quote
+from protocol.orders import OrderState
+from protocol.portfolio import PortfolioView
+from protocol.strategy import Regime
+from protocol.venue import VenueHealth
+
+
+class Mark(Value, frozen=True, kw_only=True):
+    """A latch or tripped gate on record: why, by whom, since when, and until when (0: until people clear it)."""
+
+    reason: str
+    by: str
+    since_ns: int
+    until_ns: int = 0
+
+
+class Entry(Value, frozen=True, kw_only=True):
+    """One entry for the rolling counts. `new`: it opened a position."""
+
+    at_ns: int
+    new: bool
+
+
+class Record(Value, frozen=True, kw_only=True):
+    """The durable part: what a restart must not forget."""
+
+    killed: Mark | None = None
+    paused: Mark | None = None
+    drawdown: Mark | None = None
+    accounting: Mark | None = None
+    stopped_day: str = ""
+    stopped_week: str = ""
+    epoch: int = 0
+    entries: tuple[Entry, ...] = ()
+    last_trade_ns: dict[ProductId, int] = field(default_factory=dict)
+    cooldown_until_ns: dict[ProductId, int] = field(default_factory=dict)
+    loss_streak: int = 0
+    last_loss_ns: int = 0
+    rejections_ns: tuple[int, ...] = ()
+
+
+class Reservation(Value, frozen=True, kw_only=True):
+    """Room that an approved intent holds until its first order is known."""
+
+    product_id: ProductId
+    strategy: str
+    usd: Decimal
+
+
+class Risk(Value, frozen=True, kw_only=True):
+    """The risk actor's state."""
+
+    limits: Limits
+    record: Record = Record()
+    view: PortfolioView | None = None
+    quotes: dict[ProductId, Quote] = field(default_factory=dict)
+    feeds: dict[ProductId, FeedStatus] = field(default_factory=dict)
+    rules: dict[ProductId, ProductRules] = field(default_factory=dict)
+    orders: dict[str, OrderState] = field(default_factory=dict)
+    reserved: dict[str, Reservation] = field(default_factory=dict)
+    nets: dict[str, Decimal] = field(default_factory=dict)
+    health: VenueHealth | None = None
+    watchdog_alive: bool = True
+    watchdog_age_s: float = 0.0
+    store_trouble: str = ""
+    regime: Regime = Regime.CHOP
+    eligible: int | None = None
+
+
+def pruned(record: Record, now_ns: int) -> Record:
+    """Drop what no rule looks at any more: entries of more than a day ago, cooldowns and rejections that are over."""
+    return replace(
+        record,
+        entries=tuple(e for e in record.entries if now_ns - e.at_ns < DAY_NS),
+        cooldown_until_ns={p: t for p, t in record.cooldown_until_ns.items() if t > now_ns},
+        rejections_ns=tuple(t for t in record.rejections_ns if now_ns - t < HOUR_NS),
+    )
