@@ -125,7 +125,7 @@ def _text(value: object) -> object:
     return str(value).lower() if isinstance(value, bool) else value
 
 
-_PLURALS = {"product_id": "product_ids", "order_id": "order_ids", "trade_id": "trade_ids"}
+_SINGULARS = {"product_ids": "product_id", "order_ids": "order_id", "trade_ids": "trade_id"}
 
 
 def decode_query(text: str, kind: type[Q]) -> Q:
@@ -134,8 +134,8 @@ def decode_query(text: str, kind: type[Q]) -> Q:
     Raises BadWire: a required member is missing, or a number or boolean is none.
     """
     lists = {field.name for field in msgspec.structs.fields(kind) if field.type == tuple[str, ...]}
-    members: dict[str, str | list[str]] = {}
-    for name, values in parse_qs(text).items():
-        plural = _PLURALS.get(name, name)
-        members[plural if plural in lists else name] = values if plural in lists else values[-1]
+    given = parse_qs(text)
+    members: dict[str, str | list[str]] = {name: values[-1] for name, values in given.items()}
+    for name in lists:
+        members[name] = given.get(name, []) + given.get(_SINGULARS.get(name, ""), [])
     return convert(members, kind)

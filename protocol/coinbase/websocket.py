@@ -3,7 +3,7 @@
 `sequence_num` counts every frame of a connection, whatever its channel. `client_id` is absent on the market host.
 """
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -275,9 +275,10 @@ class User(Frame, frozen=True, kw_only=True, tag="user"):
     events: tuple[UserEvent, ...]
 
 
-class ErrorFrame(Wire, frozen=True, kw_only=True, tag_field="type", tag="error"):
+class ErrorFrame(Wire, frozen=True, kw_only=True):
     """Something we sent was refused; the connection stays open. Names neither channel nor product."""
 
+    type: Literal["error"]  # required: a lone tag may be missing, and a damaged data frame would pass for an error
     message: Text = ""
 
 

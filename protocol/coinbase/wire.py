@@ -22,7 +22,7 @@ Text: TypeAlias = str | None
 ZERO_TIME = "0001-01-01T00:00:00Z"
 """How the WebSocket channels write "never"."""
 
-_NUMBER = re.compile(r"-?\d{1,40}(?:\.\d{0,40})?(?:[eE][+-]?\d{1,2})?", re.ASCII)
+_NUMBER = re.compile(r"-?\d{1,40}(?:\.\d{1,40})?(?:[eE][+-]?\d{1,2})?", re.ASCII)
 _TIME = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt]([01]\d|2[0-3]):([0-5]\d):([0-5]\d)(?:\.(\d{1,9}))?(?:[Zz]|\+00:00)", re.ASCII
 )
