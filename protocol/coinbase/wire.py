@@ -22,6 +22,7 @@ Text: TypeAlias = str | None
 ZERO_TIME = "0001-01-01T00:00:00Z"
 """How the WebSocket channels write "never"."""
 
+_MAX_REASON = 200
 _NUMBER = re.compile(r"-?\d{1,40}(?:\.\d{1,40})?(?:[eE][+-]?\d{1,2})?", re.ASCII)
 _TIME = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt]([01]\d|2[0-3]):([0-5]\d):([0-5]\d)(?:\.(\d{1,9}))?(?:[Zz]|\+00:00)", re.ASCII
@@ -29,7 +30,10 @@ _TIME = re.compile(
 
 
 class BadWire(ValueError):  # noqa: N818 - the house's word for what the border refuses
-    """The venue sent something we refuse to act on. Carries the reason, not the payload."""
+    """The venue sent something we refuse to act on. Carries the reason, cut to 200 characters, not the payload."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason[:_MAX_REASON])
 
 
 class Wire(msgspec.Struct, frozen=True, kw_only=True):

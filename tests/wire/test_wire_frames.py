@@ -151,6 +151,12 @@ def test_damaged_frames_are_read_or_refused_never_worse(seed, channel):
     assert isinstance(read, (*KINDS.values(), websocket.ErrorFrame))
 
 
+def test_a_refusal_does_not_carry_the_payload():
+    with pytest.raises(BadWire) as caught:
+        websocket.decode_frame(json.dumps(frame("user") | {"channel": "x" * 100_000}))
+    assert len(str(caught.value)) <= 200
+
+
 def test_subscriptions_are_sent_without_what_is_absent():
     sent = json.loads(wire.encode(websocket.Subscribe(channel="heartbeats")))
     assert sent == {"type": "subscribe", "channel": "heartbeats"}
