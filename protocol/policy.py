@@ -1,0 +1,328 @@
+"""The resolved, typed limits that travel to actors: what configuration says once every layer is applied.
+
+Times are seconds (`_s`), minutes or hours are resolved away. Money and limits in per cent or basis points are
+`Decimal`; thresholds of market statistics, scores and times are floats. Percentages are of NAV unless said otherwise.
+Rows stand in tuples, not mappings, so that a policy is immutable throughout.
+"""
+
+from decimal import Decimal
+from enum import Enum
+
+from protocol.base import Value
+from protocol.ids import ProductId
+from protocol.strategy import Regime
+
+OTHER_THEME = "OTHER"
+
+
+class Mode(Enum):
+    """What a run may do (requirements.md §3)."""
+
+    DRY_RUN = "DRY_RUN"
+    PAPER = "PAPER"
+    LIVE = "LIVE"
+
+
+class FeeSource(Enum):
+    """Where fee rates come from: the venue's own word, or the configured constants alone."""
+
+    VENUE = "venue"
+    CONSTANTS = "constants"
+
+
+class ThemeCap(Value, frozen=True, kw_only=True):
+    """The most one theme may hold."""
+
+    theme: str
+    cap_pct: Decimal
+
+
+class RiskPolicy(Value, frozen=True, kw_only=True):
+    """Caps, stops, slots and pacing. `tier_cap_pct` (tiers 1, 2, 3) is already the lesser of profile and global cap.
+
+    `daily_stop_pnl_pct` and `weekly_stop_pnl_pct` are zero or negative; reaching one stops.
+    `managed_position_tag` is the prefix of our client order ids, without its dash.
+    """
+
+    risk_profile: str
+    managed_position_tag: str
+    max_total_at_risk_pct: Decimal
+    max_position_size_pct: Decimal
+    max_per_asset_pct: Decimal
+    min_position_size_pct: Decimal
+    tier_cap_pct: tuple[Decimal, Decimal, Decimal]
+    theme_caps: tuple[ThemeCap, ...]
+    max_open_positions: int
+    max_new_positions_per_cycle: int
+    min_trade_notional_usd: Decimal
+    dust_threshold_usd: Decimal
+    require_depth_mult: Decimal
+    daily_stop_pnl_pct: Decimal
+    weekly_stop_pnl_pct: Decimal
+    max_drawdown_pct: Decimal
+    protective_exits_when_halted: bool
+    max_trades_per_day: int
+    max_trades_per_hour: int
+    max_new_trades_per_hour: int
+    spacing_s: int
+    symbol_spacing_s: int
+    loss_streak_trades: int
+    loss_streak_cooldown_s: int
+    cooldown_fill_s: int
+    cooldown_win_s: int
+    cooldown_loss_s: int
+    cooldown_stop_s: int
+    cooldown_failed_order_s: int
+    count_external_positions: bool
+    external_exposure_buffer_pct: Decimal
+
+    def theme_cap_pct(self, theme: str) -> Decimal:
+        """The cap of a theme; one that is not named has the cap of OTHER, and nothing where that is missing too."""
+        caps = {row.theme: row.cap_pct for row in self.theme_caps}
+        return caps.get(theme, caps.get(OTHER_THEME, Decimal(0)))
+
+
+class ExecutionPolicy(Value, frozen=True, kw_only=True):
+    """Routing, lives and minima of orders (execution.md §4, §8). `partial_fill_min_share` is a share of 0 to 1."""
+
+    min_notional_usd: Decimal
+    hard_max_spread_bps: Decimal
+    maker_max_reprices: int
+    maker_max_ttl_s: float
+    maker_first_min_ttl_s: float
+    maker_retry_min_ttl_s: float
+    maker_reprice_decay: float
+    partial_fill_min_share: Decimal
+    order_expiry_s: int
+    order_expiry_margin_s: int
+    cancel_retry_backoff_s: tuple[float, ...]
+
+
+class ExitPolicy(Value, frozen=True, kw_only=True):
+    """When and how positions are left (execution.md §10).
+
+    `default_*` serve positions without targets of their own. `trailing_stop_pct` None: no trailing stop.
+    `slippage_tolerance_bps` is how far through the bid the first try goes; each of `retry_steps` adds `retry_step_bps`.
+    """
+
+    check_stop_loss: bool
+    check_take_profit: bool
+    check_max_hold: bool
+    default_stop_loss_pct: Decimal
+    default_take_profit_pct: Decimal
+    trailing_stop_pct: Decimal | None
+    slippage_tolerance_bps: Decimal
+    retry_every_s: float
+    retry_step_bps: Decimal
+    retry_steps: int
+
+
+class TierRow(Value, frozen=True, kw_only=True):
+    """One tier's products and floors, the tighter of the tier's and the global ones."""
+
+    tier: int
+    products: tuple[ProductId, ...]
+    min_24h_volume_usd: Decimal
+    max_spread_bps: Decimal
+    min_depth_usd: Decimal
+
+
+class Theme(Value, frozen=True, kw_only=True):
+    """The products that move together."""
+
+    name: str
+    products: tuple[ProductId, ...]
+
+
+class UniversePolicy(Value, frozen=True, kw_only=True):
+    """Who may be traded at all. Depth is bid plus ask side within 20 bps of the mid, USD."""
+
+    tiers: tuple[TierRow, TierRow, TierRow]
+    themes: tuple[Theme, ...]
+    never_trade: tuple[ProductId, ...]
+    min_eligible_assets: int
+
+    @property
+    def products(self) -> tuple[ProductId, ...]:
+        """Every product of every tier, in order."""
+        return tuple(product for row in self.tiers for product in row.products)
+
+    def tier_of(self, product: str) -> int | None:
+        """The tier of a product; None when it stands in none."""
+        return next((row.tier for row in self.tiers if product in row.products), None)
+
+    def theme_of(self, product: str) -> str:
+        """The theme of a product; OTHER when it stands in none."""
+        return next((theme.name for theme in self.themes if product in theme.products), OTHER_THEME)
+
+
+class RegimeRow(Value, frozen=True, kw_only=True):
+    """One row of the regime table. `position_size_multiplier` scales sizes and caps; `allowed_signals` are triggers."""
+
+    regime: Regime
+    position_size_multiplier: Decimal
+    max_positions: int
+    allowed_signals: tuple[str, ...]
+
+
+class RegimePolicy(Value, frozen=True, kw_only=True):
+    """The regime table: all four regimes."""
+
+    rows: tuple[RegimeRow, RegimeRow, RegimeRow, RegimeRow]
+
+    def row(self, regime: Regime) -> RegimeRow:
+        """The table's row for a regime."""
+        return next(row for row in self.rows if row.regime is regime)
+
+
+class ThresholdRow(Value, frozen=True, kw_only=True):
+    """Trigger thresholds of one regime: absolute moves in per cent, ATR against its own median."""
+
+    regime: Regime
+    move_15m_pct: float
+    move_60m_pct: float
+    atr_min_mult: float
+
+
+class TriggerPolicy(Value, frozen=True, kw_only=True):
+    """When triggers fire (pipeline.md §5). Scores and confidences are 0 to 1. A crash has no thresholds."""
+
+    thresholds: tuple[ThresholdRow, ...]
+    breakout_lookback_h: int
+    max_triggers_per_cycle: int
+    min_score: float
+    min_confidence: float
+    outlier_max_deviation_pct: float
+    outlier_min_volume_ratio: float
+    outlier_lookback_bars: int
+    synthetic_minutes_max_pct: float
+
+    def threshold(self, regime: Regime) -> ThresholdRow | None:
+        """The thresholds of a regime; None where no trigger may fire."""
+        return next((row for row in self.thresholds if row.regime is regime), None)
+
+
+class StrategyRow(Value, frozen=True, kw_only=True):
+    """One strategy's switch and budget."""
+
+    name: str
+    enabled: bool
+    max_at_risk_pct: Decimal
+    max_trades_per_cycle: int
+
+
+class StrategyPolicy(Value, frozen=True, kw_only=True):
+    """Sizing and conviction of the rules strategy, and aggregation (pipeline.md §6, §8).
+
+    `tier_base_pct` is the base size for tiers 1, 2, 3. Weights and conviction are 0 to 1.
+    """
+
+    strategies: tuple[StrategyRow, ...]
+    max_total_proposals_per_cycle: int
+    dedupe_by_symbol: bool
+    tier_base_pct: tuple[Decimal, Decimal, Decimal]
+    risk_per_trade_pct: Decimal
+    max_stop_loss_pct: Decimal
+    min_notional_usd: Decimal
+    min_conviction: float
+    momentum_downside_reversal_pct: float
+    conviction_base: float
+    conviction_strength_weight: float
+    conviction_confidence_weight: float
+    conviction_tier_1_boost: float
+
+    def strategy(self, name: str) -> StrategyRow | None:
+        """A strategy's row; None for one that is not configured."""
+        return next((row for row in self.strategies if row.name == name), None)
+
+
+class StalenessPolicy(Value, frozen=True, kw_only=True):
+    """How old what may be (requirements.md ST1)."""
+
+    quote_age_s: float
+    candle_age_s: float
+    heartbeat_age_s: float
+    transport_lag_s: float
+    no_change_check_s: float
+    no_change_check_t1_s: float
+
+
+class BreakerPolicy(Value, frozen=True, kw_only=True):
+    """When the venue's trouble stops entries."""
+
+    max_consecutive_api_errors: int
+    rate_limit_cooldown_s: int
+
+
+class LoopPolicy(Value, frozen=True, kw_only=True):
+    """The decision cycle's rhythm. Jitter is added, never subtracted; back-off when a cycle used too much of it."""
+
+    interval_s: float
+    jitter_pct: float
+    target_utilization_pct: float
+    backoff_s: float
+
+
+class LaneRate(Value, frozen=True, kw_only=True):
+    """One token bucket."""
+
+    rate_per_s: float
+    burst: int
+
+
+class RateLimits(Value, frozen=True, kw_only=True):
+    """What each kind of call may use; no lane waits behind another."""
+
+    public: LaneRate
+    private: LaneRate
+    exit_cancel: LaneRate
+    kill_sweep: LaneRate
+
+
+class Fees(Value, frozen=True, kw_only=True):
+    """Fee rates until the venue's are known, and the floor under them."""
+
+    source: FeeSource
+    maker_fee_bps: Decimal
+    taker_fee_bps: Decimal
+
+
+class Auth(Value, frozen=True, kw_only=True):
+    """How long a signed order request can be accepted."""
+
+    order_token_life_s: int
+
+
+class Monitoring(Value, frozen=True, kw_only=True):
+    """Loopback ports and the least severe log level kept."""
+
+    health_port: int
+    metrics_port: int
+    dashboard_port: int
+    log_level: str
+
+
+class Policy(Value, frozen=True, kw_only=True):
+    """Everything effective in one run. `config_hash`: first 16 hex digits of SHA-256 over the effective configuration.
+
+    `read_only` is the effective switch: true in every mode but LIVE, and in LIVE what the configuration says.
+    """
+
+    config_hash: str
+    mode: Mode
+    read_only: bool
+    live_trading_enabled: bool
+    risk: RiskPolicy
+    execution: ExecutionPolicy
+    exits: ExitPolicy
+    universe: UniversePolicy
+    regime: RegimePolicy
+    triggers: TriggerPolicy
+    strategy: StrategyPolicy
+    staleness: StalenessPolicy
+    breakers: BreakerPolicy
+    loop: LoopPolicy
+    rate_limits: RateLimits
+    fees: Fees
+    auth: Auth
+    monitoring: Monitoring
