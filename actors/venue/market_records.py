@@ -64,16 +64,16 @@ class RecordedMarket:
 
     def observe(self, trade: Traded) -> None:
         """Take note of a print of the engine."""
-        self._records[trade.product_id].take(trade)
+        self.record_of(trade.product_id).take(trade)
 
     def history(self, product: str, granularity_s: int, start_s: int, end_s: int) -> tuple[Candle, ...]:
         """Bars that open from `start_s` to `end_s`, oldest first (see `Market.history`)."""
-        record = self._record(product)
+        record = self.record_of(product)
         return tuple(map(record.candle, record.series.bars(granularity_s, start_s, end_s)))
 
     def stats_24h(self, product: str) -> DayStats:
         """The rolling day up to the last `advance`."""
-        record = self._record(product)
+        record = self.record_of(product)
         lots, turnover, high, low, reference = record.series.day(self._now_ns // NS)
         scale = float(record.listing.price_increment) * float(record.listing.base_increment)
         return DayStats(
@@ -87,12 +87,12 @@ class RecordedMarket:
 
     def last_price(self, product: str) -> Decimal:
         """Price of the newest print."""
-        record = self._record(product)
+        record = self.record_of(product)
         return record.price(record.series.close)
 
     def recent_trades(self, product: str, limit: int) -> tuple[Traded, ...]:
         """Up to `limit` newest prints, newest first; those before the start are told from the minute bars."""
-        record = self._record(product)
+        record = self.record_of(product)
         live = list(islice(reversed(record.prints), limit))
         return (*live, *islice(self._before_start(record), limit - len(live)))
 
@@ -101,7 +101,8 @@ class RecordedMarket:
         for number, bar in enumerate(reversed(bars)):
             yield from _prints_of(record, bar, -4 * number)
 
-    def _record(self, product: str) -> Record:
+    def record_of(self, product: str) -> Record:
+        """What is remembered of a product or of the one it is an alias of. Raises KeyError: unknown."""
         return self._records[book_of(product)]
 
 

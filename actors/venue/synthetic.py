@@ -16,7 +16,7 @@ STEP_NS = NS // 10
 COLD_NS = 2 * NS
 STALL_NS = 5 * NS
 """After a longer pause than this, prices catch up without showing every step to the engine."""
-PLANTED_HEAT = 1.2
+PLANTED_HEAT = 1.4
 PLANTED_ACTIVITY = 4.0
 ACTIVITY_FADE = 0.99997
 """Per step: a burst of trading halves within forty minutes."""
@@ -59,19 +59,19 @@ class SyntheticMarket(RecordedMarket):
 
     def is_synthetic(self, product: str) -> bool:
         """Always, for a listed product."""
-        self._record(product)
+        self.record_of(product)
         return True
 
     def set_path(self, product: str, points: Sequence[tuple[float, Decimal]]) -> None:
         """Lead the price along an operator's path."""
         path = [(seconds, float(price)) for seconds, price in points]
         checked_path(path)
-        coin = self._model.coins[self._record(product).listing.product_id]
+        coin = self._model.coins[self.record_of(product).listing.product_id]
         coin.path = Path(path, coin.price)
 
     def halt(self, product: str, halted: bool) -> None:
         """Stop or resume trading and quoting in one product; its fair price goes on."""
-        self._desks[self._record(product).listing.product_id].halted = halted
+        self._desks[self.record_of(product).listing.product_id].halted = halted
 
     def advance(self, now_ns: int) -> None:
         """Play up to `now_ns` in steps of a tenth of a second."""

@@ -13,7 +13,7 @@ from actors.venue.market import Levels, Matching
 LEVELS = 30
 """Levels a side."""
 REFILL_S = 2.5
-SWEEP_SHARE = 0.10
+SWEEP_SHARE = 0.15
 MAX_REACH_BPS = 25.0
 """No taker goes further than this from fair."""
 
@@ -70,7 +70,19 @@ class Side:
 
 
 def _weight(rank: int) -> float:
-    return 0.45 if rank == 0 else min(0.7 + 0.06 * rank, 1.5)
+    return min(0.2 + 0.2 * rank, 0.8) + 0.02 * rank
+
+
+def grid_ticks(listing: Listing, mid: float) -> int:
+    """Ticks between levels: about a quarter of the spread, at least a basis point and a tick."""
+    return max(1, round(mid * max(1.0, listing.spread_bps / 4.0) / 1e4 / float(listing.price_increment)))
+
+
+def base_lots(listing: Listing, mid: float, spread: float, grid: int) -> float:
+    """Lots a level of weight 1 needs so that both sides hold the listed depth within 20 bps of mid."""
+    inside = max(int((mid * 20e-4 - spread / 2.0) / (grid * float(listing.price_increment))), 1)
+    weights = sum(_weight(rank) for rank in range(min(inside, LEVELS)))
+    return listing.depth_usd / 2.0 / weights / mid / float(listing.base_increment)
 
 
 class Maker:
@@ -88,7 +100,7 @@ class Maker:
     def quote(self, venue: Matching, fair: float, heat: float, seconds: float, now_ns: int) -> None:
         """Show the book that belongs to a fair price; `heat` 1.0 is ordinary volatility. Trades with stale orders."""
         spread = fair / 1e4 * self.listing.spread_bps * min(max(0.7 + 0.3 * heat, 0.8), 2.2)
-        kick = 0.6 * spread * sqrt(min(seconds, 4.0) / 4.0)
+        kick = 0.7 * spread * sqrt(min(seconds, 4.0) / 4.0)
         self._jitter = self._jitter * exp(-seconds / 4.0) + self._random.gauss(0.0, kick)
         mid = fair + self._jitter
         if abs(mid - self._quoted_mid) > 0.2 * spread:
@@ -101,18 +113,12 @@ class Maker:
         bid = max(floor((mid - spread / 2.0) / self._tick), 1)
         ask = max(ceil((mid + spread / 2.0) / self._tick), bid + 1)
         self._quoted_mid = mid
-        grid = max(1, round(mid * max(1.0, self.listing.spread_bps / 4.0) / 1e4 / self._tick))
-        base = self._base_lots(mid, (ask - bid) * self._tick, grid)
+        grid = grid_ticks(self.listing, mid)
+        base = base_lots(self.listing, mid, (ask - bid) * self._tick, grid)
         self._bids.reprice(bid, grid, base, self._random)
         self._asks.reprice(ask, grid, base, self._random)
         venue.quote_market(self.listing.product_id, self._bids.quoted(), self._asks.quoted(), now_ns)
         self._pick_off(venue, ask if rising else bid, rising, now_ns)
-
-    def _base_lots(self, mid: float, spread: float, grid: int) -> float:
-        """Lots a level of weight 1 needs so that both sides hold the listed depth within 20 bps of mid."""
-        inside = max(int((mid * 20e-4 - spread / 2.0) / (grid * self._tick)), 1)
-        weights = sum(_weight(rank) for rank in range(min(inside, LEVELS)))
-        return self.listing.depth_usd / 2.0 / weights / mid / float(self.listing.base_increment)
 
     def _pick_off(self, venue: Matching, best: int, rising: bool, now_ns: int) -> None:
         """Fair moved past somebody's resting order: a taker soon notices. Finds nothing when nobody is there."""
@@ -135,7 +141,7 @@ class Maker:
         if random.random() < SWEEP_SHARE:
             lots = list((self._asks if side == "BUY" else self._bids).levels.values())[: random.randint(2, 3)]
             swept = 1.05 * sum(lots) * float(self.listing.base_increment) * self._quoted_mid
-            if random.random() < 6.0 * mean_usd / max(swept, 1.0):
+            if random.random() < 8.0 * mean_usd / max(swept, 1.0):
                 return swept
         return float(mean_usd * 0.75 * exp(random.gauss(-0.72, 1.2)))
 
