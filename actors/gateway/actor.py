@@ -9,7 +9,28 @@ from protocol.coinbase.keys import SigningKey
 from protocol.journal import Released
 from protocol.risk import EpochChanged
 from protocol.transport import CallAnswered, CallBroken
-from protocol.venue import Query, RequestCancel
+from protocol.venue import (
+    GetFees,
+    ListAccounts,
+    ListCandles,
+    ListFills,
+    ListOpenOrders,
+    ListProducts,
+    LookUpOrder,
+    PreviewOrder,
+    RequestCancel,
+)
+
+QUESTIONS = (
+    LookUpOrder,
+    ListOpenOrders,
+    ListFills,
+    ListAccounts,
+    ListProducts,
+    ListCandles,
+    GetFees,
+    PreviewOrder,
+)
 
 
 def role(
@@ -19,7 +40,7 @@ def role(
     return Role(
         step=step,
         initial=partial(initial, settings),
-        accepts=(Released, RequestCancel, Query, CallAnswered, CallBroken, EpochChanged),
+        accepts=(Released, RequestCancel, CallAnswered, CallBroken, EpochChanged, *QUESTIONS),
         journaled=False,
         edge=lambda: HttpEdge(context.run.rest_url, key, context.epoch, context.heartbeat, token_life_s, observe),
     )

@@ -7,7 +7,6 @@ current, the pump has come round within the last second, and it is not too old.
 import asyncio
 import secrets
 from collections.abc import Callable
-from functools import partial
 
 import aiohttp
 from yarl import URL
@@ -64,7 +63,7 @@ class HttpEdge:
                 assert self._port is not None, "bound before the first effect"
                 task = asyncio.get_running_loop().create_task(self._call(effect, self._port.cause))
                 self._tasks.add(task)
-                task.add_done_callback(partial(self._landed, effect))
+                task.add_done_callback(self._landed)
             case SignWith():
                 self._offset_ns = effect.offset_ns
             case _:
@@ -80,7 +79,7 @@ class HttpEdge:
             self._tasks.add(closing)
             closing.add_done_callback(self._tasks.discard)
 
-    def _landed(self, call: HttpCall, task: "asyncio.Task[None]") -> None:
+    def _landed(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
         if error is not None and self._port is not None:
