@@ -20,6 +20,7 @@ from actors.venue.exact import BPS, ZERO, exact, plain, quotient
 from actors.venue.fees import FeeSchedule, VolumeWindow
 from actors.venue.instants import rfc3339
 from actors.venue.lag import Rng, Unpleasantness, draw_id
+from actors.venue.ledger import Balance
 from actors.venue.lifecycle import Lifecycle
 from actors.venue.listing import fills_page, orders_page
 from actors.venue.matching import Matcher, Stranger
@@ -126,6 +127,11 @@ class Exchange:
         if spec.product_id in self._state.products:
             raise ValueError(f"{spec.product_id} is listed")
         self._list(spec)
+
+    @exact
+    def trial_balance(self) -> dict[str, Balance]:
+        """Per currency who has what; the four parts add up to zero, whatever happened."""
+        return self._state.ledger.trial_balance()
 
     def set_unpleasantness(self, unpleasantness: Unpleasantness) -> None:
         """Change the delays for what happens from now on."""

@@ -6,6 +6,7 @@ from outside add up to zero at all times.
 
 from collections import defaultdict
 from decimal import Decimal
+from typing import NamedTuple
 
 from actors.venue.exact import ZERO
 from actors.venue.lag import Rng, draw_id
@@ -25,6 +26,15 @@ class Wallet:
         self.updated_ns = now_ns
 
 
+class Balance(NamedTuple):
+    """One currency's trial balance; the parts add up to zero. `outside` is what was paid in, negated."""
+
+    wallets: Decimal
+    market: Decimal
+    fees: Decimal
+    outside: Decimal
+
+
 class Ledger:
     """All money of the venue. Amounts are never negative but where said."""
 
@@ -32,9 +42,9 @@ class Ledger:
         self._rng = rng
         self._wallets: dict[str, dict[str, Wallet]] = {}
         self._changed: dict[tuple[str, str], Wallet] = {}
-        self.market: dict[str, Decimal] = defaultdict(lambda: ZERO)
-        self.fees: dict[str, Decimal] = defaultdict(lambda: ZERO)
-        self.paid_in: dict[str, Decimal] = defaultdict(lambda: ZERO)
+        self._market: dict[str, Decimal] = defaultdict(lambda: ZERO)
+        self._fees: dict[str, Decimal] = defaultdict(lambda: ZERO)
+        self._outside: dict[str, Decimal] = defaultdict(lambda: ZERO)
 
     def open(self, user: str) -> None:
         """Begin a user's books. Raises ValueError: known user."""
@@ -64,7 +74,7 @@ class Ledger:
             raise ValueError(f"{user} has less than {-amount} {currency} available")
         wallet = self._touch(user, currency, now_ns)
         wallet.available += amount
-        self.paid_in[currency] -= amount
+        self._outside[currency] -= amount
         return wallet
 
     def hold(self, user: str, currency: str, amount: Decimal, now_ns: int) -> None:
@@ -80,17 +90,29 @@ class Ledger:
         wallet = self._touch(user, currency, now_ns)
         wallet.hold -= amount
         assert wallet.hold >= 0
-        self.market[currency] += amount
+        self._market[currency] += amount
 
     def pay_user(self, user: str, currency: str, amount: Decimal, now_ns: int) -> None:
         """The market's account pays a user."""
         self._touch(user, currency, now_ns).available += amount
-        self.market[currency] -= amount
+        self._market[currency] -= amount
 
     def collect_fee(self, currency: str, amount: Decimal) -> None:
         """A fee, already taken from its user into the market's account, goes to the venue."""
-        self.market[currency] -= amount
-        self.fees[currency] += amount
+        self._market[currency] -= amount
+        self._fees[currency] += amount
+
+    def trial_balance(self) -> dict[str, Balance]:
+        """Who has what of each currency that was ever moved."""
+        totals: dict[str, Decimal] = defaultdict(lambda: ZERO)
+        for wallets in self._wallets.values():
+            for currency, wallet in wallets.items():
+                totals[currency] += wallet.available + wallet.hold
+        currencies = {*totals, *self._market, *self._fees, *self._outside}
+        return {
+            currency: Balance(totals[currency], self._market[currency], self._fees[currency], self._outside[currency])
+            for currency in sorted(currencies)
+        }
 
     def drain_changes(self) -> list[tuple[str, Wallet]]:
         """Wallets that changed since the last drain."""

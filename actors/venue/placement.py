@@ -84,7 +84,7 @@ def replayed(state: State, user: User, client_order_id: str) -> Order | None:
 
 
 def accepted(order: Order) -> PlaceAnswer:
-    """The answer for an order that exists."""
+    """The answer for an order that exists: the one it was first accepted with, also after edits."""
     return PlaceAnswer(
         success=True,
         success_response=PlaceSuccess(
@@ -93,7 +93,7 @@ def accepted(order: Order) -> PlaceAnswer:
             side=order.side,
             client_order_id=order.client_order_id,
         ),
-        order_configuration=order.configuration,
+        order_configuration=order.terms.configuration,
     )
 
 
