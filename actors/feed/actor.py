@@ -1,0 +1,40 @@
+"""Shells' particulars of the feed room: `market:<n>`, one connection, and `feed:<product>`, one product."""
+
+from actors.feed import connection, core
+from actors.runtime.role import Context, Role
+from actors.runtime.stream_socket import Budget, Signer, StreamSocket
+from protocol.feed import (
+    FeedContinue,
+    FeedData,
+    FeedPulse,
+    FeedReset,
+    FramesArrived,
+    ResyncWanted,
+    SocketClosed,
+    SocketOpened,
+)
+from protocol.ids import ProductId
+from protocol.venue import CandlesListed, QueryFailed
+
+
+def connection_role(
+    context: Context, routes: tuple[connection.Route, ...], budget: Budget, sign: Signer | None = None
+) -> Role[connection.Market]:
+    """One market-data connection for `routes` (see `connection.share_out`); `budget` is shared by all connections."""
+    return Role(
+        step=connection.step,
+        initial=lambda: connection.Market(routes),
+        accepts=(FramesArrived, SocketOpened, SocketClosed, ResyncWanted),
+        journaled=False,
+        edge=lambda: StreamSocket(context.run.market_url, budget, sign),
+    )
+
+
+def role(_context: Context, product_id: ProductId, market: str, *, leader: bool = False) -> Role[core.Feed]:
+    """The feed of one product behind the connection named `market`. `leader`: its hours also make the regime."""
+    return Role(
+        step=core.step,
+        initial=lambda: core.Feed(product_id, market, leader=leader),
+        accepts=(FeedData, FeedPulse, FeedReset, FeedContinue, CandlesListed, QueryFailed),
+        journaled=False,
+    )
