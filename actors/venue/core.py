@@ -31,7 +31,6 @@ from actors.venue.refusals import RefusedError
 from actors.venue.requests import EditRequest, FillQuery, OrderQuery, PlaceRequest, QueryError
 from actors.venue.state import Floor, State, User
 from actors.venue.summary import transaction_summary
-from actors.venue.tape import Day
 from actors.venue.views import account_view, channel_order, order_view, product_view, trade_view
 from actors.venue.wire import (
     AccountsPage,
@@ -188,13 +187,6 @@ class Exchange:
         self._matcher.fire_stops(floor)
         return trades
 
-    @exact
-    def seed_day(
-        self, product_id: str, now_ns: int, *, open_: Decimal, high: Decimal, low: Decimal, volume: Decimal
-    ) -> None:
-        """Give a product a past: the 24 h statistics of before the venue was started, rolling off with the hours."""
-        self._floor(product_id).tape.seed_day(now_ns, Day(open_, high, low, volume))
-
     # -- orders ----------------------------------------------------------------------------------------------------
 
     @exact
@@ -302,9 +294,12 @@ class Exchange:
 
     @exact
     def product_view(self, product_id: str, now_ns: int, *, tradability: bool = False) -> ProductView:
-        """A product object; `view_only` is told only with `tradability` (get_tradability_status=true)."""
-        floor = self._floor(product_id)
-        return product_view(self.spec(product_id), floor.facts(), floor.tape.day(now_ns), tradability=tradability)
+        """A product object without the day's statistics, which are the market's to know.
+
+        `view_only` is told only with `tradability` (get_tradability_status=true).
+        """
+        self._lifecycle.advance(now_ns)
+        return product_view(self.spec(product_id), self._floor(product_id).facts(), tradability=tradability)
 
     def book(self, product_id: str, depth: int | None = None) -> tuple[Levels, Levels]:
         """Bids and asks as (price, shown size), best first; all levels without `depth`."""

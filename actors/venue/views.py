@@ -6,12 +6,11 @@ from actors.venue.book import BUY
 from actors.venue.checks import MarketFacts
 from actors.venue.configurations import LIMIT
 from actors.venue.events import Traded
-from actors.venue.exact import ZERO, plain, quotient
+from actors.venue.exact import plain, quotient
 from actors.venue.instants import ZERO_TIME, rfc3339
 from actors.venue.ledger import Wallet
 from actors.venue.orders import CANCEL_QUEUED, FILLED, Fill, Order
 from actors.venue.products import ProductSpec
-from actors.venue.tape import Day
 from actors.venue.wire import AccountView, Amount, ChannelOrder, FillView, OrderView, ProductView, TradeView
 
 _CENT = Decimal("0.01")
@@ -156,17 +155,15 @@ def trade_view(trade: Traded, product_id: str) -> TradeView:
     )
 
 
-def product_view(spec: ProductSpec, facts: MarketFacts, day: Day | None, *, tradability: bool) -> ProductView:
-    """A product object; what is not known is ""."""
+def product_view(spec: ProductSpec, facts: MarketFacts, *, tradability: bool) -> ProductView:
+    """A product object; what is not known, here the day's statistics, is ""."""
     price = facts.last if facts.last is not None else facts.reference
     both = facts.best_bid is not None and facts.best_ask is not None
-    change = ZERO if day is None or price is None else quotient((price - day.open) * 100, day.open)
-    quote_volume = "" if day is None or price is None else plain((day.volume * price).quantize(_CENT))
     return ProductView(
         product_id=spec.product_id,
         price=_text(price),
-        price_percentage_change_24h="" if day is None else plain(change),
-        volume_24h="" if day is None else plain(day.volume),
+        price_percentage_change_24h="",
+        volume_24h="",
         volume_percentage_change_24h="",
         base_increment=plain(spec.base_increment),
         quote_increment=plain(spec.quote_increment),
@@ -198,13 +195,13 @@ def product_view(spec: ProductSpec, facts: MarketFacts, day: Day | None, *, trad
         price_increment=plain(spec.price_increment),
         display_name=spec.product_id,
         product_venue="CBE",
-        approximate_quote_24h_volume=quote_volume,
+        approximate_quote_24h_volume="",
         new_at=None,
         market_cap="",
         best_bid_price=_text(facts.best_bid),
         best_ask_price=_text(facts.best_ask),
-        high_24h="" if day is None else plain(day.high),
-        low_24h="" if day is None else plain(day.low),
+        high_24h="",
+        low_24h="",
     )
 
 

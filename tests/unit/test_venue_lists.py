@@ -309,15 +309,3 @@ def test_public_trades_show_the_makers_side_and_rising_ids():
     assert (bought.side, sold.side) == ("SELL", "BUY")
     assert int(sold.trade_id) == int(bought.trade_id) + 1
     assert len(floor.exchange.recent_trades(BTC, 3)) == 3
-
-
-def test_the_days_statistics_roll():
-    floor = Floor()
-    floor.exchange.seed_day(BTC, floor.now_ns, open_=d(80), high=d(120), low=d(70), volume=d(2400))
-    view = floor.exchange.product_view(BTC, floor.now_ns)
-    assert (view.high_24h, view.low_24h, view.price_percentage_change_24h) == ("120", "70", "25")
-    assert d(view.volume_24h) == d("2400.002")
-    floor.wait(12 * 3_600_000)
-    assert d(2400) / 3 < d(floor.exchange.product_view(BTC, floor.now_ns).volume_24h) < d(2400) * 2 / 3
-    floor.wait(12 * 3_600_000 + 60_000)
-    assert floor.exchange.product_view(BTC, floor.now_ns).volume_24h == ""
