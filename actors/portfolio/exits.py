@@ -16,9 +16,6 @@ class ExitRules(Value, frozen=True, kw_only=True):
     max_hold: bool = True
     trailing_stop_pct: Decimal | None = None
     retry_ns: int = 2 * SECOND_NS
-    first_bps: Decimal = Decimal(100)
-    retry_bps: Decimal = Decimal(50)
-    retry_steps: int = 3
 
 
 class ExitRun(Value, frozen=True, kw_only=True):
@@ -51,8 +48,3 @@ def judge(position: Position, bid: Decimal, rules: ExitRules, now_ns: int) -> st
     if rules.max_hold and now_ns - position.opened_ns >= targets.max_hold_s * SECOND_NS:
         return "max_hold"
     return ""
-
-
-def through_bps(step: int, rules: ExitRules) -> Decimal | None:
-    """How far through the bid the nth try goes; None for the last resort, a market order."""
-    return rules.first_bps + step * rules.retry_bps if step <= rules.retry_steps else None

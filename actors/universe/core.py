@@ -23,10 +23,10 @@ _RETRY_NS = 2 * SECOND_NS
 
 
 class Settings(Value, frozen=True, kw_only=True):
-    """Bounds, the regime's tier multipliers (by regime, by tier), and how long product rules are believed."""
+    """Bounds, the regime table's size multipliers, and how long product rules are believed."""
 
     bounds: Bounds
-    tier_multipliers: dict[str, tuple[Decimal, Decimal, Decimal]]
+    multipliers: dict[str, Decimal]
     products_ns: int = 300 * SECOND_NS
 
     def products(self) -> tuple[ProductId, ...]:
@@ -100,9 +100,9 @@ def _view(state: Universe, now_ns: int) -> tuple[Universe, Effects]:
 
 
 def _tiers(state: Universe) -> tuple[TierRules, ...]:
-    """The tiers with the regime's multipliers: a tier at zero is out."""
-    multipliers = state.settings.tier_multipliers[state.detector.regime.value]
-    return tuple(replace(t, multiplier=multipliers[t.tier - 1]) for t in state.settings.bounds.tiers)
+    """The tiers with the regime's multiplier: where it is zero nothing is eligible."""
+    multiplier = state.settings.multipliers[state.detector.regime.value]
+    return tuple(replace(t, multiplier=multiplier) for t in state.settings.bounds.tiers)
 
 
 def _spoken(

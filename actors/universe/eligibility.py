@@ -9,7 +9,7 @@ from protocol.strategy import Asset, Exclusion
 
 
 class TierRules(Value, frozen=True, kw_only=True):
-    """One tier: its products and bounds. Volume in USD per 24 h, spread in bps, depth in USD within 20 bps."""
+    """One tier: products and bounds, global floors included. Volume in USD per 24 h, depth in USD within 20 bps."""
 
     tier: int
     products: tuple[ProductId, ...]
@@ -24,8 +24,6 @@ class Bounds(Value, frozen=True, kw_only=True):
 
     tiers: tuple[TierRules, ...]
     never: frozenset[str]
-    floor_volume_usd: Decimal
-    max_spread_bps: Decimal
     quote_age_ns: int
     themes: dict[str, str]
 
@@ -48,14 +46,12 @@ def judge(
     if not rules.tradable:
         return _out(product, tier, "product_disabled")
     volume = rules.volume_24h_usd
-    floor = max(bounds.floor_volume_usd, tier.min_volume_usd)
     if volume is None:
         return _out(product, tier, "no_market_data")
-    if volume < floor:
-        return _out(product, tier, "volume", volume, floor)
-    widest = min(bounds.max_spread_bps, tier.max_spread_bps)
-    if quote.spread_bps > widest:
-        return _out(product, tier, "spread", quote.spread_bps, widest)
+    if volume < tier.min_volume_usd:
+        return _out(product, tier, "volume", volume, tier.min_volume_usd)
+    if quote.spread_bps > tier.max_spread_bps:
+        return _out(product, tier, "spread", quote.spread_bps, tier.max_spread_bps)
     depth = quote.bid_depth_usd + quote.ask_depth_usd
     if depth < tier.min_depth_usd:
         return _out(product, tier, "depth", depth, tier.min_depth_usd)

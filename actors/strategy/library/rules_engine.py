@@ -26,10 +26,10 @@ class RulesSettings(Value, frozen=True, kw_only=True):
     """What the strategy is given. Sizes and stops in per cent; multipliers by regime (one table, U3)."""
 
     tier_size_pct: tuple[Decimal, Decimal, Decimal]
-    min_position_pct: Decimal
     risk_per_trade_pct: Decimal
     max_stop_pct: Decimal
     min_conviction: float
+    dip_pct: float
     weights: Weights
     multipliers: dict[str, Decimal]
 
@@ -45,7 +45,7 @@ class Shape(Value, frozen=True, kw_only=True):
     tag: str = ""
 
 
-def shape(trigger: Trigger) -> Shape | None:
+def shape(trigger: Trigger, dip_pct: float) -> Shape | None:
     """The table's row for a trigger, or None where its move is too small for an entry."""
     change = trigger.change_pct
     match trigger.kind:
@@ -57,7 +57,7 @@ def shape(trigger: Trigger) -> Shape | None:
             return _shape("6", "20", 120, "1.2")
         case "momentum" if change > 0:
             return _shape("8", "15", 72, "1.0")
-        case "momentum" if change <= -3.0:
+        case "momentum" if change <= -dip_pct:
             dip = _number(trigger.confidence) * Decimal("0.9")
             return _shape("10", "18", 48, "0.85", extra=dip, tag="momentum_dip")
     return None
@@ -98,7 +98,7 @@ class RulesEngine:
         asset = context.asset(trigger.product_id)
         if asset is None:
             return _passed(trigger, "not_eligible")
-        row = shape(trigger)
+        row = shape(trigger, self._settings.dip_pct)
         if row is None:
             return _passed(trigger, "entry_condition", trigger.change_pct)
         conviction = self.conviction(trigger, asset)

@@ -1,0 +1,54 @@
+"""The portfolio's role, with its exits from the policy."""
+
+from functools import partial
+
+from actors.portfolio.core import STORE_PREFIX, Portfolio, Settings, step
+from actors.portfolio.exits import ExitRules
+from actors.runtime.role import Context, Role
+from protocol.instants import SECOND_NS
+from protocol.market import ProductsKnown, Quote
+from protocol.orders import IntentDone, OrderUpdate, Targets
+from protocol.policy import Policy
+from protocol.portfolio import Reconcile
+from protocol.venue import AccountsListed, FillsListed, OpenOrdersListed, QueryFailed, UserStream
+
+_DEFAULT_HOLD_S = 72 * 3600
+
+
+def settings(policy: Policy) -> Settings:
+    """What the portfolio needs of the policy."""
+    exits = policy.exits
+    rules = ExitRules(
+        stop_loss=exits.check_stop_loss,
+        take_profit=exits.check_take_profit,
+        max_hold=exits.check_max_hold,
+        trailing_stop_pct=exits.trailing_stop_pct,
+        retry_ns=int(exits.retry_every_s * SECOND_NS),
+    )
+    fallback = Targets(
+        stop_loss_pct=exits.default_stop_loss_pct,
+        take_profit_pct=exits.default_take_profit_pct,
+        max_hold_s=_DEFAULT_HOLD_S,
+    )
+    return Settings(rules=rules, fallback=fallback, quote_age_ns=int(policy.staleness.quote_age_s * SECOND_NS))
+
+
+def role(context: Context) -> Role[Portfolio]:
+    """Balances, positions, PnL and exits."""
+    return Role(
+        step=step,
+        initial=partial(Portfolio, settings=settings(context.policy)),
+        accepts=(
+            Quote,
+            OrderUpdate,
+            FillsListed,
+            IntentDone,
+            Reconcile,
+            AccountsListed,
+            OpenOrdersListed,
+            QueryFailed,
+            ProductsKnown,
+            UserStream,
+        ),
+        store_prefix=STORE_PREFIX,
+    )

@@ -1,0 +1,113 @@
+"""The risk actor's role, with its limits from the policy."""
+
+from functools import partial
+
+from actors.risk.core import STORE_PREFIX, step
+from actors.risk.limits import Limits, RegimeRow
+from actors.risk.state import Risk
+from actors.runtime.role import Context, Role
+from protocol.instants import SECOND_NS
+from protocol.journal import StoreTrouble
+from protocol.market import FeedState, ProductsKnown, Quote
+from protocol.orders import IntentDone, OrderUpdate
+from protocol.policy import OTHER_THEME, ExecutionPolicy, Policy
+from protocol.portfolio import ExitWanted, FillApplied, PortfolioView
+from protocol.risk import EpochChanged, OperatorOrder, Pause, ProposalBatch, Resume, WatchdogSeen
+from protocol.strategy import UniverseView
+from protocol.venue import FeesKnown, QueryFailed, VenueHealth
+
+_BASE_TTL_S = 12.0  # execution.md §4: the longest row of the spread table; the minima decide
+
+
+def maker_ttls_s(execution: ExecutionPolicy) -> tuple[float, ...]:
+    """How long each maker try rests: the first minimum, then decayed but never below the retry minimum."""
+    ttl = min(max(_BASE_TTL_S, execution.maker_first_min_ttl_s), execution.maker_max_ttl_s)
+    ttls = [ttl]
+    for _ in range(execution.maker_max_reprices):
+        ttl = max(float(round(ttl * execution.maker_reprice_decay)), execution.maker_retry_min_ttl_s)
+        ttls.append(ttl)
+    return tuple(ttls)
+
+
+def limits(policy: Policy) -> Limits:
+    """What risk needs of the policy."""
+    risk, universe = policy.risk, policy.universe
+    return Limits(
+        max_total_at_risk_pct=risk.max_total_at_risk_pct,
+        max_position_size_pct=risk.max_position_size_pct,
+        max_per_asset_pct=risk.max_per_asset_pct,
+        min_position_size_pct=risk.min_position_size_pct,
+        tier_caps_pct=risk.tier_cap_pct,
+        theme_caps_pct=tuple((row.theme, row.cap_pct) for row in risk.theme_caps),
+        other_theme_cap_pct=risk.theme_cap_pct(OTHER_THEME),
+        strategy_budgets_pct=tuple((s.name, s.max_at_risk_pct) for s in policy.strategy.strategies),
+        regimes=tuple(
+            RegimeRow(regime=row.regime, multiplier=row.position_size_multiplier, max_positions=row.max_positions)
+            for row in policy.regime.rows
+        ),
+        themes=tuple((p, universe.theme_of(p)) for p in universe.products),
+        tiers=tuple((p, row.tier) for row in universe.tiers for p in row.products),
+        max_open_positions=risk.max_open_positions,
+        max_new_per_cycle=risk.max_new_positions_per_cycle,
+        min_notional_usd=risk.min_trade_notional_usd,
+        dust_usd=risk.dust_threshold_usd,
+        daily_stop_pct=risk.daily_stop_pnl_pct,
+        weekly_stop_pct=risk.weekly_stop_pnl_pct,
+        max_drawdown_pct=risk.max_drawdown_pct,
+        trades_per_day=risk.max_trades_per_day,
+        trades_per_hour=risk.max_trades_per_hour,
+        new_per_hour=risk.max_new_trades_per_hour,
+        spacing_ns=risk.spacing_s * SECOND_NS,
+        symbol_spacing_ns=risk.symbol_spacing_s * SECOND_NS,
+        loss_streak=risk.loss_streak_trades,
+        loss_pause_ns=risk.loss_streak_cooldown_s * SECOND_NS,
+        cooldown_fill_ns=risk.cooldown_fill_s * SECOND_NS,
+        cooldown_win_ns=risk.cooldown_win_s * SECOND_NS,
+        cooldown_loss_ns=risk.cooldown_loss_s * SECOND_NS,
+        cooldown_stop_ns=risk.cooldown_stop_s * SECOND_NS,
+        cooldown_failed_ns=risk.cooldown_failed_order_s * SECOND_NS,
+        count_external=risk.count_external_positions,
+        external_buffer_pct=risk.external_exposure_buffer_pct,
+        quote_age_ns=int(policy.staleness.quote_age_s * SECOND_NS),
+        max_spread_bps=policy.execution.hard_max_spread_bps,
+        depth_multiple=risk.require_depth_mult,
+        max_api_errors=policy.breakers.max_consecutive_api_errors,
+        min_eligible=universe.min_eligible_assets,
+        protective_exits_when_halted=risk.protective_exits_when_halted,
+        maker_fee_bps=policy.fees.maker_fee_bps,
+        taker_fee_bps=policy.fees.taker_fee_bps,
+        maker_ttls_s=maker_ttls_s(policy.execution),
+        exit_first_bps=policy.exits.slippage_tolerance_bps,
+        exit_retry_bps=policy.exits.retry_step_bps,
+        exit_retry_steps=policy.exits.retry_steps,
+    )
+
+
+def role(context: Context) -> Role[Risk]:
+    """The only way from a wish to an order."""
+    return Role(
+        step=step,
+        initial=partial(Risk, limits=limits(context.policy)),
+        accepts=(
+            Quote,
+            FeedState,
+            ProductsKnown,
+            PortfolioView,
+            OrderUpdate,
+            IntentDone,
+            FillApplied,
+            ExitWanted,
+            ProposalBatch,
+            OperatorOrder,
+            EpochChanged,
+            WatchdogSeen,
+            VenueHealth,
+            StoreTrouble,
+            UniverseView,
+            FeesKnown,
+            QueryFailed,
+            Pause,
+            Resume,
+        ),
+        store_prefix=STORE_PREFIX,
+    )

@@ -1,0 +1,94 @@
+"""The strategy host's role, with scan and strategies from the policy."""
+
+from decimal import Decimal
+from functools import partial
+
+from actors.runtime.role import Context, Role
+from actors.strategy.base import Budget, Strategy
+from actors.strategy.core import Host, HostSettings, make_step
+from actors.strategy.library.rules_engine import RulesEngine, RulesSettings, Weights
+from actors.strategy.triggers.scan import ScanRules, Thresholds
+from protocol.market import CandleClosed, CandleHistory
+from protocol.policy import Policy
+from protocol.strategy import CycleOpened, Regime
+
+
+def scan_rules(policy: Policy) -> ScanRules:
+    """What the scan needs of the policy; a regime without thresholds allows nothing."""
+    triggers = policy.triggers
+    return ScanRules(
+        regimes={regime.value: _thresholds(policy, regime) for regime in Regime},
+        breakout_hours=triggers.breakout_lookback_h,
+        min_score=triggers.min_score,
+        min_confidence=triggers.min_confidence,
+        max_triggers=triggers.max_triggers_per_cycle,
+        max_deviation_pct=triggers.outlier_max_deviation_pct,
+        min_volume_ratio=triggers.outlier_min_volume_ratio,
+        outlier_lookback=triggers.outlier_lookback_bars,
+        synthetic_max_pct=triggers.synthetic_minutes_max_pct,
+    )
+
+
+def _thresholds(policy: Policy, regime: Regime) -> Thresholds:
+    row = policy.triggers.threshold(regime)
+    if row is None:
+        return Thresholds(move_15m_pct=0.0, move_60m_pct=0.0, atr_min_mult=0.0, allowed=())
+    return Thresholds(
+        move_15m_pct=row.move_15m_pct,
+        move_60m_pct=row.move_60m_pct,
+        atr_min_mult=row.atr_min_mult,
+        allowed=policy.regime.row(regime).allowed_signals,
+    )
+
+
+def rules_settings(policy: Policy) -> RulesSettings:
+    """What the rules strategy needs of the policy."""
+    strategy = policy.strategy
+    return RulesSettings(
+        tier_size_pct=strategy.tier_base_pct,
+        risk_per_trade_pct=strategy.risk_per_trade_pct,
+        max_stop_pct=strategy.max_stop_loss_pct,
+        min_conviction=strategy.min_conviction,
+        dip_pct=strategy.momentum_downside_reversal_pct,
+        weights=Weights(
+            base=strategy.conviction_base,
+            strength=strategy.conviction_strength_weight,
+            confidence=strategy.conviction_confidence_weight,
+            tier_1_boost=strategy.conviction_tier_1_boost,
+        ),
+        multipliers={row.regime.value: row.position_size_multiplier for row in policy.regime.rows},
+    )
+
+
+def strategies(policy: Policy) -> tuple[Strategy, ...]:
+    """The enabled strategies of the library."""
+    row = policy.strategy.strategy(RulesEngine.name)
+    return (RulesEngine(rules_settings(policy)),) if row is not None and row.enabled else ()
+
+
+def settings(policy: Policy) -> HostSettings:
+    """What the host needs of the policy."""
+    enabled = [row for row in policy.strategy.strategies if row.enabled]
+    return HostSettings(
+        products=policy.universe.products,
+        scan=scan_rules(policy),
+        budgets=tuple(
+            Budget(
+                name=row.name,
+                max_trades_per_cycle=row.max_trades_per_cycle,
+                max_at_risk_pct=Decimal(row.max_at_risk_pct),
+            )
+            for row in enabled
+        ),
+        max_total=policy.strategy.max_total_proposals_per_cycle,
+    )
+
+
+def role(context: Context) -> Role[Host]:
+    """Where strategies run, in a process of their own."""
+    return Role(
+        step=make_step(strategies(context.policy)),
+        initial=partial(Host, settings=settings(context.policy)),
+        accepts=(CandleClosed, CandleHistory, CycleOpened),
+        journaled=False,
+    )
