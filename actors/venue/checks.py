@@ -17,12 +17,14 @@ class VenueRules(msgspec.Struct, frozen=True, kw_only=True):
 
     A marketable limit may reach at most `price_band_bps` through the market; a passive one may stand at most
     `far_from_market` times away from it (a buy under market / N, a sell over market x N is refused).
+    Of ended orders the newest `kept_orders` are remembered with their fills, so that a venue may run for months.
     """
 
     price_band_bps: Decimal = Decimal(1000)
     far_from_market: Decimal = Decimal(10)
     longest_gtd_ns: int = 366 * DAY_NS
     open_orders_per_product: int = 500
+    kept_orders: int = 100_000
     edits_per_order: int = 100
 
 

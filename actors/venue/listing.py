@@ -1,6 +1,6 @@
 """Order and fill lists: filters, lag and pages."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Reversible
 from decimal import Decimal
 from itertools import islice
 from typing import Any, TypeVar
@@ -69,7 +69,7 @@ def fills_page(state: State, user: User, query: FillQuery) -> FillsPage:
 
 
 def _page(
-    items: Sequence[T], wanted: Callable[[T], bool], key: Callable[[T], tuple[Any, int]] | None, query: Query
+    items: Reversible[T], wanted: Callable[[T], bool], key: Callable[[T], tuple[Any, int]] | None, query: Query
 ) -> tuple[list[T], bool, str]:
     """At most `limit` of the wanted items after the cursor, whether more follow, and the cursor of the last one.
 
@@ -90,7 +90,7 @@ def _page(
     return page, len(found) > at + query.limit, str(at + len(page))
 
 
-def _before(items: Sequence[T], seq: int, start_ns: int | None) -> Iterator[T]:
+def _before(items: Reversible[T], seq: int, start_ns: int | None) -> Iterator[T]:
     """Items older than `seq` (0: all), newest first, no further back than `start_ns`: both rise along the list."""
     for item in reversed(items):
         if start_ns is not None and item.at_ns < start_ns:
@@ -99,13 +99,13 @@ def _before(items: Sequence[T], seq: int, start_ns: int | None) -> Iterator[T]:
             yield item
 
 
-def _candidates(state: State, user: User, query: OrderQuery, statuses: set[str]) -> Sequence[Order]:
+def _candidates(state: State, user: User, query: OrderQuery, statuses: set[str]) -> Reversible[Order]:
     if query.order_ids:
         found = (state.orders.get(order_id) for order_id in dict.fromkeys(query.order_ids))
         return sorted((order for order in found if order is not None and order.user == user.name), key=_by_seq)
     # The open orders are few, all orders ever are many: the two queries of a complete list look at the few.
     if statuses and statuses <= _LIVE:
-        return list(state.orders.live(user.name))
+        return state.orders.live(user.name)
     return state.orders.all_of(user.name)
 
 

@@ -110,7 +110,7 @@ class Matcher:
         if status == FILLED and state.unpleasantness.repeat_filled:
             state.publish(order, hold=order.hold_before)
         self.set_hold(order, Decimal(0))
-        state.orders.retire(order)
+        state.orders.retire(order, state.rules.kept_orders)
         state.publish(order)
 
     def set_hold(self, order: Order, amount: Decimal) -> None:

@@ -1,7 +1,7 @@
 """Orders and fills as the venue keeps them."""
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import defaultdict, deque
+from collections.abc import Iterable, Reversible
 from decimal import Decimal
 
 import msgspec
@@ -127,15 +127,16 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Orders:
-    """Every order by its ids and its user, oldest first, and every fill."""
+    """Every order by its ids and its user, oldest first, and every fill, until too many have ended."""
 
     def __init__(self) -> None:
         self._by_id: dict[str, Order] = {}
         self._by_client: dict[tuple[str, str], Order] = {}
-        self._by_user: dict[str, list[Order]] = defaultdict(list)
+        self._by_user: dict[str, dict[str, Order]] = defaultdict(dict)
         self._live: dict[str, dict[str, Order]] = defaultdict(dict)
-        self._fills: dict[str, list[Fill]] = defaultdict(list)
+        self._fills: dict[str, dict[int, Fill]] = defaultdict(dict)
         self._fills_by_order: dict[str, list[Fill]] = defaultdict(list)
+        self._ended: deque[Order] = deque()
         self._live_counts: dict[tuple[str, str], int] = defaultdict(int)
         self._next_seq = 1
         self._next_fill = 1
@@ -150,14 +151,18 @@ class Orders:
         """Keep a new order."""
         self._by_id[order.order_id] = order
         self._by_client[(order.user, order.client_order_id)] = order
-        self._by_user[order.user].append(order)
+        self._by_user[order.user][order.order_id] = order
         self._live[order.user][order.order_id] = order
         self._live_counts[(order.user, order.product.product_id)] += 1
 
-    def retire(self, order: Order) -> None:
-        """An order reached a terminal state."""
-        if self._live[order.user].pop(order.order_id, None) is not None:
-            self._live_counts[(order.user, order.product.product_id)] -= 1
+    def retire(self, order: Order, kept: int) -> None:
+        """An order reached a terminal state; of all that did, only the newest `kept` are remembered."""
+        if self._live[order.user].pop(order.order_id, None) is None:
+            return
+        self._live_counts[(order.user, order.product.product_id)] -= 1
+        self._ended.append(order)
+        while len(self._ended) > kept:
+            self._forget(self._ended.popleft())
 
     def live_count(self, user: str, product_id: str) -> int:
         """How many orders of a user on a product are not in a terminal state."""
@@ -168,20 +173,20 @@ class Orders:
         return self._by_id.get(order_id)
 
     def of_client(self, user: str, client_order_id: str) -> Order | None:
-        """The order a user's client id stands for, for ever."""
+        """The order a user's client id stands for, as long as the order is remembered."""
         return self._by_client.get((user, client_order_id))
 
-    def all_of(self, user: str) -> list[Order]:
+    def all_of(self, user: str) -> Reversible[Order]:
         """A user's orders, oldest first."""
-        return self._by_user[user]
+        return self._by_user[user].values()
 
-    def live(self, user: str) -> Iterable[Order]:
+    def live(self, user: str) -> Reversible[Order]:
         """A user's orders that are not in a terminal state, oldest first."""
         return self._live[user].values()
 
     def add_fill(self, fill: Fill) -> None:
         """Keep an execution."""
-        self._fills[fill.order.user].append(fill)
+        self._fills[fill.order.user][fill.seq] = fill
         self._fills_by_order[fill.order.order_id].append(fill)
 
     def next_fill(self) -> int:
@@ -190,11 +195,17 @@ class Orders:
         self._next_fill += 1
         return seq
 
-    def fills(self, user: str) -> list[Fill]:
+    def fills(self, user: str) -> Reversible[Fill]:
         """A user's fills, oldest first."""
-        return self._fills[user]
+        return self._fills[user].values()
 
     def fills_of(self, order_ids: Iterable[str]) -> list[Fill]:
         """The fills of some orders, oldest first."""
         found = [fill for order_id in dict.fromkeys(order_ids) for fill in self._fills_by_order.get(order_id, [])]
         return sorted(found, key=lambda fill: fill.seq)
+
+    def _forget(self, order: Order) -> None:
+        del self._by_id[order.order_id], self._by_user[order.user][order.order_id]
+        del self._by_client[(order.user, order.client_order_id)]
+        for fill in self._fills_by_order.pop(order.order_id, []):
+            del self._fills[order.user][fill.seq]

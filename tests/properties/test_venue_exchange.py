@@ -249,7 +249,7 @@ class Venue(RuleBasedStateMachine):
 
 
 Venue.TestCase.settings = settings(
-    max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestVenue = Venue.TestCase
 

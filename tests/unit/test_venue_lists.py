@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from actors.venue.checks import VenueRules
 from actors.venue.fees import TIERS, FeeSchedule
 from actors.venue.lag import calm
 from actors.venue.requests import FillQuery, OrderQuery, QueryError
@@ -136,6 +137,18 @@ def test_a_hundred_cancels_in_one_request_and_no_more():
     with pytest.raises(QueryError) as refused:
         floor.exchange.cancel(USER, ["x"] * 101, floor.now_ns)
     assert refused.value.status == 400
+
+
+def test_of_ended_orders_only_the_newest_are_remembered_live_ones_always():
+    floor = Floor()
+    floor.exchange.set_rules(VenueRules(kept_orders=2))
+    resting = floor.limit("BUY", "1", "99")
+    ended = [floor.placed("BUY", "market_market_ioc", base_size="0.1") for _ in range(4)]
+    assert ids(floor.listed()) == [ended[3], ended[2], resting]
+    assert {fill.order_id for fill in floor.fills()} == set(ended[2:])
+    assert floor.fills(order_ids=(ended[0],)) == []
+    with pytest.raises(QueryError):
+        floor.order(ended[0])
 
 
 # -- fills ---------------------------------------------------------------------------------------------------------
