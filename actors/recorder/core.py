@@ -28,8 +28,8 @@ from protocol.lifecycle import CommitFailed, Committed, Load, Recover, Stop, Sto
 NAME = "recorder"
 MAX_BATCH = 256
 """Requests in one transaction at most: bounds a commit's time and memory."""
-MAX_KEPT_APPENDS = 10_000
-"""Entries nobody waits for that are kept for a store that fails; beyond, the oldest go (trading is halted anyway)."""
+MAX_PENDING = 10_000
+"""Requests kept for a store in trouble; beyond, the oldest entries nobody waits for go (trading is halted anyway)."""
 APPEND_DELAY_NS = 20_000_000
 """How long entries that nobody waits for may wait for company: a sync each would wear the disk for nothing."""
 SLOW_NS = 1_000_000_000
@@ -85,7 +85,7 @@ def step(state: State, message: Message, now_ns: int) -> tuple[State, Effects]:
 def _take(state: State, request: Request, now_ns: int) -> tuple[State, Effects]:
     first_wait = not any(isinstance(r, CommitRequest) for r in state.pending)
     after = _with(state, request)
-    if state.trouble in ("full", "slow"):
+    if state.trouble in ("full", "slow") or (state.trouble and isinstance(request, Append)):
         return after, NO_EFFECTS  # the probe writes them, when the store answers
     if len(after.pending) >= MAX_BATCH:
         return _flush(after)
@@ -95,13 +95,22 @@ def _take(state: State, request: Request, now_ns: int) -> tuple[State, Effects]:
 
 
 def _with(state: State, request: Request) -> State:
-    return State(pending=(*state.pending, request), trouble=state.trouble)
+    return State(pending=_bounded((*state.pending, request)), trouble=state.trouble)
+
+
+def _bounded(pending: tuple[Request, ...]) -> tuple[Request, ...]:
+    excess = len(pending) - MAX_PENDING
+    if excess <= 0:
+        return pending
+    droppable = set([at for at, request in enumerate(pending) if isinstance(request, Append)][:excess])
+    return tuple(request for at, request in enumerate(pending) if at not in droppable)
 
 
 def _flush(state: State, *, probe: bool = False) -> tuple[State, Effects]:
     if not state.pending and not probe:
         return state, NO_EFFECTS
-    return State(trouble=state.trouble), (Write(requests=state.pending, probe=probe),)
+    batch, rest = state.pending[:MAX_BATCH], state.pending[MAX_BATCH:]
+    return State(pending=rest, trouble=state.trouble), (Write(requests=batch, probe=probe),)
 
 
 def _written(state: State, done: Written, now_ns: int) -> tuple[State, Effects]:
@@ -117,7 +126,7 @@ def _written(state: State, done: Written, now_ns: int) -> tuple[State, Effects]:
     trouble = "slow" if done.took_ns > SLOW_NS else ""
     if trouble or state.trouble:
         effects += _report(state, trouble, f"a commit took {done.took_ns // _MS} ms", now_ns)
-    if state.pending and state.trouble and not trouble:
+    if state.pending and not trouble:
         effects.append(Tell(to=NAME, message=Flush()))
     return State(pending=state.pending, trouble=trouble), tuple(effects)
 
@@ -130,8 +139,8 @@ def _unwritten(state: State, failure: Unwritten, now_ns: int) -> tuple[State, Ef
     if failure.kind == "failed":
         effects += [_refusal(r, failure.detail) for r in requests if isinstance(r, CommitRequest)]
         effects += [Read(load=r) for r in requests if isinstance(r, LoadInTurn)]
-        requests = tuple(r for r in requests if isinstance(r, Append))[-MAX_KEPT_APPENDS:]
-    return State(pending=requests, trouble=failure.kind), tuple(effects)
+        requests = tuple(r for r in requests if isinstance(r, Append))
+    return State(pending=_bounded(requests), trouble=failure.kind), tuple(effects)
 
 
 def _report(state: State, kind: str, detail: str, now_ns: int) -> list[Effect]:
