@@ -10,7 +10,7 @@ from random import Random
 from actors.venue.catalogue import Listing
 from actors.venue.market import Levels, Matching
 
-LEVELS = 30
+LEVELS = 34
 """Levels a side."""
 REFILL_S = 2.5
 SWEEP_SHARE = 0.15
@@ -51,7 +51,7 @@ class Side:
             if lots < want:
                 self.levels[tick] = min(want, lots + max(int(want * seconds / REFILL_S), 1))
                 changed = True
-        if random.random() < 0.8 * seconds:
+        if self.want and random.random() < 0.8 * seconds:
             tick = random.choice(list(self.want))
             self.want[tick] = self.levels[tick] = max(int(self.want[tick] * exp(random.gauss(0.0, 0.2))), 1)
             return True
@@ -103,9 +103,10 @@ class Maker:
         kick = 0.7 * spread * sqrt(min(seconds, 4.0) / 4.0)
         self._jitter = self._jitter * exp(-seconds / 4.0) + self._random.gauss(0.0, kick)
         mid = fair + self._jitter
+        refilled = self._bids.refill(seconds, self._random) | self._asks.refill(seconds, self._random)
         if abs(mid - self._quoted_mid) > 0.2 * spread:
             self._move(venue, mid, spread, now_ns)
-        elif self._bids.refill(seconds, self._random) | self._asks.refill(seconds, self._random):
+        elif refilled:
             venue.quote_market(self.listing.product_id, self._bids.quoted(), self._asks.quoted(), now_ns)
 
     def _move(self, venue: Matching, mid: float, spread: float, now_ns: int) -> None:

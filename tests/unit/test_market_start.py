@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cache
-from itertools import pairwise
+from itertools import islice, pairwise
 from math import sqrt
 from random import Random
 from statistics import fmean, stdev
@@ -16,7 +16,7 @@ from actors.venue.synthetic import SyntheticMarket
 
 SEEDS = range(1, 21)
 START_S = 1_790_000_000
-TIER_2 = [f"{base}-USD" for base in "DOGE XRP ADA AVAX DOT LINK UNI ATOM ALGO XLM HBAR".split()]
+TIER_2 = [f"{base}-USD" for base in ["DOGE", "XRP", "ADA", "AVAX", "DOT", "LINK", "UNI", "ATOM", "ALGO", "XLM", "HBAR"]]
 THRESHOLDS = {"chop": (2.0, 4.0, 1.1), "bull": (3.5, 7.0, 1.2)}  # 15 m %, 60 m %, ATR multiplier
 
 
@@ -79,7 +79,7 @@ def breaks_out(bars: Sequence[Candle]) -> bool:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_every_seed_starts_with_a_few_alts_past_the_trigger_and_a_calm_bitcoin(seed):
-    market, engine, now_s = opened(seed)
+    market, _, now_s = opened(seed)
     name, trend, vol = regime(closed(market, "BTC-USD", 3600, now_s))
     assert name in THRESHOLDS, (seed, trend, vol)
     assert 45 <= vol <= 60, (seed, vol)
@@ -116,3 +116,33 @@ def test_tiers_one_and_two_pass_the_shipped_universe_at_once(seed):
         assert depth >= (300_000 if listing.tier == 1 else 80_000), (seed, listing.product_id, depth)
         assert spread <= (20 if listing.tier == 1 else 35), (seed, listing.product_id, spread)
         assert market.stats_24h(listing.product_id).volume_usd >= 8_000_000, (seed, listing.product_id)
+
+
+def minutes_later(seed: int, minutes: int):
+    """The market of a seed, one minute after the other."""
+    market, _, now_s = opened.__wrapped__(seed)
+    for minute in range(1, minutes + 1):
+        market.advance((now_s + 60 * minute) * 10**9)
+        yield market, now_s + 60 * minute
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_no_seed_leaves_chop_or_bull_within_ten_minutes(seed):
+    for market, now_s in minutes_later(seed, 10):
+        name, trend, vol = regime(closed(market, "BTC-USD", 3600, now_s))
+        assert name in THRESHOLDS, (seed, now_s, trend, vol)
+
+
+@pytest.mark.slow
+def test_triggers_keep_coming():
+    fresh = 0
+    for seed in SEEDS:
+        first: set[str] | None = None
+        later: set[str] = set()
+        for market, now_s in islice(minutes_later(seed, 60), 0, None, 5):
+            name = regime(closed(market, "BTC-USD", 3600, now_s))[0]
+            fired = {p for p in TIER_2 if moved(closed(market, p, 900, now_s, 60), name) > 0}
+            first = fired if first is None else first
+            later |= fired - first
+        fresh += len(later)
+    assert fresh >= len(SEEDS), fresh  # one more coin an hour, beside those that fired at the start

@@ -3,6 +3,7 @@
 import csv
 import gzip
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 
@@ -13,7 +14,6 @@ import pytest
 from actors.venue.catalogue import specs
 from actors.venue.core import Exchange
 from actors.venue.events import Traded
-from actors.venue.market import Market
 from actors.venue.tape_market import listings_of, open_market
 from actors.venue.tape_source import MarketSource, parse_market
 
@@ -31,7 +31,7 @@ class Played:
     def __init__(self, text: str) -> None:
         source = parse_market(text)
         self.engine = Exchange(specs(listings_of(source)), Random(3), NOW_NS)
-        self.market: Market = open_market(source, self.engine, seed=3, now_ns=NOW_NS)
+        self.market = open_market(source, self.engine, seed=3, now_ns=NOW_NS)
         self.prints: list[Traded] = []
         self._drain()
 
@@ -91,7 +91,7 @@ def test_history_before_from_is_the_recording_and_before_that_made_up_history_jo
     assert {bar.volume for bar in recorded[1:-1]} == {Decimal("123.0")}  # six prints a minute
     older = played.market.history("DOGE-USD", 3600, now_s - 9 * 86_400, now_s)
     assert len(older) >= 9 * 24 - 1
-    for before, after in zip(older, older[1:], strict=False):
+    for before, after in pairwise(older):
         assert abs(before.close / after.open - 1) < Decimal("0.005"), (before, after)
 
 
