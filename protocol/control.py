@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import ClassVar
 
-from protocol.base import Lane, Message, Value
+from protocol.base import Effect, Lane, Message, Value
 from protocol.orders import Side
 
 
@@ -125,4 +125,62 @@ class WatchdogStatus(Value, frozen=True, kw_only=True):
 ControlRequest = (
     View | Why | KillNow | Rearm | PauseEntries | ResumeEntries | PlaceByHand | CancelByHand | DrillLoad | Shutdown
 )
-ControlMessage = ControlRequest | Reply
+
+
+class Asked(Message, frozen=True, kw_only=True, tag="control.asked"):
+    """The socket's edge to the control actor: somebody asked, on connection number `connection`."""
+
+    lane: ClassVar[Lane] = Lane.CONTROL
+    connection: int
+    request: ControlRequest
+
+
+class WatchdogAnswered(Message, frozen=True, kw_only=True, tag="control.watchdog_answered"):
+    """The watchdog's reply to what the control actor passed on for `connection`."""
+
+    lane: ClassVar[Lane] = Lane.CONTROL
+    connection: int
+    reply: Reply
+
+
+class Pages(Message, frozen=True, kw_only=True, tag="control.pages"):
+    """What the shared pages and the watchdog say: told at every change and each second.
+
+    `epoch` is the page's; `latch` the watchdog's word about the kill latch, None while it has not been heard.
+    """
+
+    lane: ClassVar[Lane] = Lane.CONTROL
+    epoch: int
+    watchdog_age_s: float
+    latch: Latch | None
+    kill_file: bool
+
+
+class Answer(Effect, frozen=True, kw_only=True, tag="control.answer"):
+    """Send the one reply on a connection and close it. `with_actors`: the edge puts the actor list in."""
+
+    connection: int
+    reply: Reply
+    with_actors: bool = False
+
+
+class PassOn(Effect, frozen=True, kw_only=True, tag="control.pass_on"):
+    """Ask the watchdog over its own socket; its reply comes back as `WatchdogAnswered`."""
+
+    connection: int
+    request: ControlRequest
+
+
+class Arm(Effect, frozen=True, kw_only=True, tag="control.arm"):
+    """Say on the pulse page whether this desk is armed."""
+
+    armed: bool
+
+
+class Leave(Effect, frozen=True, kw_only=True, tag="control.leave"):
+    """End this process with `code` (0: stopped with nothing resting; 75: the epoch was revoked)."""
+
+    code: int
+
+
+ControlMessage = ControlRequest | Reply | Asked | WatchdogAnswered | Pages

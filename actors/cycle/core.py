@@ -38,7 +38,7 @@ class Settings(Value, frozen=True, kw_only=True):
     backoff_ns: int = 15 * SECOND_NS
     stage_limit_ns: int = 15 * SECOND_NS
     seed: int = 0
-    first_ns: int = SECOND_NS
+    first_ns: int = SECOND_NS // 5
 
 
 class Open(Value, frozen=True, kw_only=True):
@@ -137,12 +137,15 @@ def _proposed(state: Cycle, cycle: Open, made: ProposalsMade, now_ns: int) -> tu
 
 
 def _judged(state: Cycle, cycle: Open, judged: BatchJudged, now_ns: int) -> tuple[Cycle, Effects]:
+    told = Tell(to="control", message=judged)
     approved = sum(d.approved for d in judged.decisions)
     codes = {d.code.value for d in judged.decisions if d.code is not None}
     if approved:
-        return _close(state, cycle, "", now_ns, approved)
-    reason = codes.pop() if len(codes) == 1 else "all_proposals_blocked_by_risk"
-    return _close(state, cycle, reason, now_ns)
+        state, effects = _close(state, cycle, "", now_ns, approved)
+    else:
+        reason = codes.pop() if len(codes) == 1 else "all_proposals_blocked_by_risk"
+        state, effects = _close(state, cycle, reason, now_ns)
+    return state, (told, *effects)
 
 
 def _stage(state: Cycle, cycle: Open, name: str, now_ns: int) -> tuple[Cycle, Open]:

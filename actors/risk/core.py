@@ -308,10 +308,11 @@ def _cancel_buys(risk: Risk, reason: str) -> Effects:
 def _epoch(risk: Risk, message: EpochChanged, now_ns: int) -> tuple[Risk, Effects]:
     if message.epoch < risk.record.epoch:
         return risk, NO_EFFECTS
+    before, risk = risk, replace(risk, latch_heard=True)
     mark = Mark(reason=message.reason, by=message.by, since_ns=message.at_ns) if message.killed else None
     record = replace(risk.record, epoch=message.epoch, killed=mark)
     if record == risk.record:
-        return risk, NO_EFFECTS
+        return risk, _announced(before, risk, now_ns)
     risk, kept = _keep(risk, record, now_ns)
     if not message.killed:
         return risk, kept

@@ -91,7 +91,9 @@ def _watchdog(risk: Risk, now_ns: int) -> Gate | None:
 
 
 def _unreconciled(risk: Risk, now_ns: int) -> Gate | None:
-    """Nothing is placed before the first complete picture (execution.md §7); the portfolio says when it has it."""
+    """Nothing is placed before the kill latch is known and the first picture is complete (execution.md §7)."""
+    if not risk.latch_heard:
+        return _gate(Reason.NOT_RECONCILED, TradingState.HALTED, now_ns, "the watchdog has not been heard yet")
     if risk.view is not None and risk.view.reconciled:
         return None
     return _gate(Reason.NOT_RECONCILED, TradingState.HALTED, now_ns, "not reconciled with the venue yet")

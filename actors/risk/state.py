@@ -71,6 +71,7 @@ class Risk(Value, frozen=True, kw_only=True):
     reserved: dict[str, Reservation] = field(default_factory=dict)
     nets: dict[str, Decimal] = field(default_factory=dict)
     health: VenueHealth | None = None
+    latch_heard: bool = False
     watchdog_alive: bool = True
     watchdog_age_s: float = 0.0
     store_trouble: str = ""

@@ -18,7 +18,7 @@ from protocol.venue import ListProducts, ProductsListed, QueryFailed
 
 BTC = ProductId("BTC-USD")
 HOUR_S = 3600
-RULE_READERS = ("orders", "portfolio", "risk")
+RULE_READERS = ("orders", "portfolio", "risk", "control")
 _RETRY_NS = 2 * SECOND_NS
 
 
