@@ -125,6 +125,14 @@ def test_a_maker_pays_the_maker_rate_and_a_better_price_is_given_back():
     ]
 
 
+def test_a_better_price_than_the_limit_frees_its_share_of_the_hold_at_once():
+    floor = Floor()
+    floor.limit("BUY", "12", "102")  # 5 at 101, 5 at 102, 2 rest
+    paid = (d(505) + d(510)) * d("1.012")
+    held = 2 * d(102) * d("1.012")
+    assert floor.balance("USD") == (d(10_000) - paid - held, held)
+
+
 def test_commissions_of_the_fills_add_up_to_the_orders_fees():
     floor = Floor()
     order_id = floor.placed("BUY", "market_market_ioc", base_size="12.345")
@@ -197,6 +205,22 @@ def test_a_stop_limit_buy_triggers_upwards_and_rests_where_its_limit_is_not_reac
     assert floor.bids()[0] == (d(102), d(1))
 
 
+def test_a_cancelled_stop_never_triggers():
+    floor = Floor()
+    order_id = floor.placed(
+        "SELL",
+        "stop_limit_stop_limit_gtc",
+        base_size="1",
+        limit_price="98",
+        stop_price="99",
+        stop_direction="STOP_DIRECTION_STOP_DOWN",
+    )
+    floor.cancel(order_id)
+    floor.market("SELL", "6")
+    assert (floor.order(order_id).status, floor.order(order_id).filled_size) == ("CANCELLED", "0")
+    assert floor.balance("BTC") == (d(10), d(0))
+
+
 def test_a_bracket_sell_takes_profit_at_its_limit_as_maker():
     floor = Floor()
     order_id = floor.placed("SELL", "trigger_bracket_gtc", base_size="2", limit_price="104", stop_trigger_price="95")
@@ -220,6 +244,8 @@ def test_a_bracket_buy_holds_for_its_dearer_leg():
     floor = Floor()
     floor.placed("BUY", "trigger_bracket_gtc", base_size="2", limit_price="95", stop_trigger_price="110")
     assert floor.balance("USD")[1] == 2 * d("115.5") * d("1.012")
+    floor.market("SELL", "16")  # the last one at the target of 95
+    assert floor.balance("USD")[1] == 1 * d("115.5") * d("1.012")
 
 
 def test_an_order_that_meets_its_own_users_order_is_cancelled_and_the_resting_one_stays():
@@ -287,7 +313,22 @@ def test_a_cancel_walks_through_cancel_queued():
     assert last.leaves_quantity == "0"
 
 
-def test_a_filled_order_is_published_twice_first_with_its_old_hold_as_production_does():
+def test_a_filled_order_is_published_twice_first_with_its_old_hold():
+    floor = Floor(unpleasantness=msgspec.structs.replace(calm(), repeat_filled=True))
+    order_id = floor.limit("SELL", "2", "104")
+    floor.market("BUY", "16")
+    floor.market("BUY", "1")
+    told = [event.order for event in floor.exchange.drain() if isinstance(event, OrderChanged)]
+    assert [(order.status, order.outstanding_hold_amount) for order in told if order.order_id == order_id] == [
+        ("PENDING", "2"),
+        ("OPEN", "2"),
+        ("OPEN", "1"),
+        ("FILLED", "1"),
+        ("FILLED", "0"),
+    ]
+
+
+def test_the_repeated_filled_order_reads_like_the_recorded_one():
     recorded = sample("prod_ws_user_filled_order_twice.json")["orders_in_arrival_order"]
     habits = msgspec.structs.replace(calm(), repeat_filled=True)
     floor = Floor(unpleasantness=habits, fees=FeeSchedule(tiers=(TIERS[1],)))

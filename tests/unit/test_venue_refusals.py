@@ -184,6 +184,11 @@ def test_a_configuration_has_exactly_one_member_that_is_an_object(configuration)
     assert reason(Floor().exchange.place(USER, request, START_NS)) == "INVALID_ORDER_CONFIG"
 
 
+@pytest.mark.parametrize(("side", "price"), [("BUY", "110.55"), ("SELL", "90.45"), ("BUY", "10.05"), ("SELL", "1005")])
+def test_the_bounds_of_the_price_are_allowed_themselves(side, price):
+    assert Floor().place(side, GTC, **limit(price=price)).success
+
+
 def test_the_venues_bounds_can_be_set():
     floor = Floor()
     floor.exchange.set_rules(VenueRules(price_band_bps=Decimal(2000)))
