@@ -67,7 +67,7 @@ class Feed:
         self.reset = (FeedStatus.DOWN, "started")
         self.status = FeedStatus.DOWN
         self.detail = ""
-        self.crossed: tuple[int, int] | None = None  # when the book was first and last seen locked or crossed
+        self.crossed: tuple[int, int | None] | None = None  # when the book locked or crossed, and when it ended
         self.top: tuple[L2Update, L2Update] | None = None
         self.sequence = self.venue_ns = self.vouched_ns = self.received_ns = 0
 
@@ -246,8 +246,10 @@ def _standing(state: Feed, now_ns: int) -> tuple[FeedStatus, str]:
     if not state.book.two_sided:
         return FeedStatus.STALE, "one-sided"
     if state.book.crossed:
-        state.crossed = (state.crossed[0] if state.crossed is not None else now_ns, now_ns)
-    if state.crossed is not None and now_ns < state.crossed[1] + UNCROSSED_NS:
+        state.crossed = (state.crossed[0] if state.crossed is not None else now_ns, None)
+    elif state.crossed is not None and state.crossed[1] is None:
+        state.crossed = (state.crossed[0], now_ns)
+    if state.crossed is not None and (state.crossed[1] is None or now_ns < state.crossed[1] + UNCROSSED_NS):
         return FeedStatus.STALE, "crossed"
     state.crossed = None
     return FeedStatus.LIVE, ""
