@@ -28,7 +28,7 @@ from protocol.lifecycle import CommitFailed, Committed, Load, Recover, Stop, Sto
 NAME = "recorder"
 MAX_BATCH = 256
 """Requests in one transaction at most: bounds a commit's time and memory."""
-MAX_PENDING = 10_000
+MAX_PENDING = 4_000
 """Requests kept for a store in trouble; beyond, the oldest entries nobody waits for go (trading is halted anyway)."""
 APPEND_DELAY_NS = 20_000_000
 """How long entries that nobody waits for may wait for company: a sync each would wear the disk for nothing."""

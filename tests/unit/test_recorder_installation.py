@@ -1,0 +1,209 @@
+"""First run, later run, or refuse: what a start says about the state it finds."""
+
+import shutil
+import time
+
+import msgspec
+import pytest
+
+from actors.recorder.disk import LmdbStore
+from actors.recorder.edge import take_snapshot
+from actors.recorder.installation import MARKER, RefusedError, open_installation
+from actors.recorder.memory import MemoryStore
+from actors.recorder.recovery import CorruptStoreError, check_whole
+from actors.recorder.retention import RETENTION_NS, drop_old
+from actors.recorder.snapshots import EVERY, KEEP, due
+from actors.runtime.journal_format import seal
+from protocol import codec
+from tests.support.recorder_driver import Driver, draft, request
+
+BOT = "bot1"
+
+
+def run(state, commits=0, bot=BOT):
+    opened = open_installation(state, bot, now_ns=1_000)
+    Driver(opened.store).deliver(*(request(n, [(f"k/{n}", b"v")], actor=f"a{n}") for n in range(1, commits + 1)))
+    return opened
+
+
+def rewrite(state, **changes):
+    kept = msgspec.json.decode((state / MARKER).read_bytes())
+    (state / MARKER).write_bytes(msgspec.json.encode(kept | changes))
+
+
+def flip_last(path):
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + bytes((data[-1] ^ 1,)))
+
+
+def test_a_first_run_makes_marker_and_store_and_the_next_finds_them(tmp_path):
+    first = run(tmp_path, commits=5)
+    first.store.close()
+    again = run(tmp_path)
+    again.store.close()
+    assert (first.first_run, again.first_run) == (True, False)
+    assert (again.findings.head.index, again.findings.records) == (5, 5)
+    assert again.installation == first.installation
+
+
+@pytest.mark.req("F10")
+def test_marker_without_store_refuses_and_names_the_ways_out(tmp_path):
+    run(tmp_path, commits=1).store.close()
+    shutil.rmtree(tmp_path / "store")
+    with pytest.raises(RefusedError, match=r"restore.*rebuild-positions"):
+        run(tmp_path)
+    assert not (tmp_path / "store").exists()  # never silently a new one
+
+
+@pytest.mark.req("F10")
+def test_a_store_with_contents_but_no_marker_refuses(tmp_path):
+    run(tmp_path, commits=1).store.close()
+    (tmp_path / MARKER).unlink()
+    with pytest.raises(RefusedError, match=MARKER):
+        run(tmp_path)
+
+
+def test_a_first_run_that_died_before_its_marker_is_a_first_run_again(tmp_path):
+    run(tmp_path).store.close()
+    (tmp_path / MARKER).unlink()
+    again = run(tmp_path)
+    again.store.close()
+    assert again.first_run
+
+
+@pytest.mark.req("F12")
+def test_a_newer_schema_refuses(tmp_path):
+    run(tmp_path, commits=1).store.close()
+    rewrite(tmp_path, schema=codec.SCHEMA_VERSION + 1)
+    with pytest.raises(RefusedError, match="newer"):
+        run(tmp_path)
+
+
+@pytest.mark.req("F11")
+def test_an_older_schema_is_taken_over(tmp_path, monkeypatch):
+    run(tmp_path, commits=1).store.close()
+    monkeypatch.setattr(codec, "SCHEMA_VERSION", codec.SCHEMA_VERSION + 1)
+    opened = run(tmp_path)
+    opened.store.close()
+    assert (opened.installation.schema, opened.first_run) == (codec.SCHEMA_VERSION, False)
+    monkeypatch.undo()
+    with pytest.raises(RefusedError, match="newer"):
+        run(tmp_path)
+
+
+def test_another_bot_refuses(tmp_path):
+    run(tmp_path).store.close()
+    with pytest.raises(RefusedError, match="bot1"):
+        run(tmp_path, bot="other")
+
+
+def test_another_installations_marker_refuses(tmp_path):
+    run(tmp_path, commits=1).store.close()
+    rewrite(tmp_path, created_ns=7)
+    with pytest.raises(RefusedError, match="does not belong"):
+        run(tmp_path)
+
+
+def test_an_unreadable_marker_refuses(tmp_path):
+    run(tmp_path).store.close()
+    (tmp_path / MARKER).write_text("{")
+    with pytest.raises(RefusedError, match="restore"):
+        run(tmp_path)
+
+
+@pytest.mark.req("F9")
+def test_a_file_that_is_no_store_refuses(tmp_path):
+    run(tmp_path, commits=1).store.close()
+    (tmp_path / "store" / "data.mdb").write_bytes(b"x" * 65536)
+    with pytest.raises(CorruptStoreError, match="restore"):
+        run(tmp_path)
+
+
+@pytest.mark.req("F8")
+def test_a_damaged_snapshot_file_is_passed_over_and_removed(tmp_path):
+    opened = run(tmp_path, commits=3)
+    take_snapshot(opened.store)
+    Driver(opened.store).deliver(request(9, [("k/9", b"v")]))
+    newest = take_snapshot(opened.store)
+    opened.store.close()
+    flip_last(tmp_path / "store" / "snapshots" / f"{newest:020d}.snapshot")
+    again = run(tmp_path)
+    again.store.close()
+    assert (again.findings.base, again.findings.entries, again.findings.bad_snapshots) == (3, 1, (4,))
+    assert again.store.shelf.indices() == (3,)
+
+
+def test_a_few_snapshots_are_kept():
+    store = MemoryStore()
+    driver = Driver(store)
+    for number in range(1, KEEP + 4):
+        driver.deliver(request(number))
+        take_snapshot(store)
+    assert store.shelf.indices() == tuple(range(4, KEEP + 4))
+
+
+def test_snapshots_come_by_themselves_and_cost_at_most_two_records_an_entry(monkeypatch):
+    monkeypatch.setattr("actors.recorder.snapshots.EVERY", 100)
+    store = MemoryStore()
+    driver = Driver(store)
+    for number in range(1, 260):
+        driver.deliver(request(number))
+    assert store.shelf.indices() == (100, 200)
+    assert (due(EVERY, lambda: EVERY), due(EVERY, lambda: EVERY + 1)) == (True, False)
+
+
+def test_a_store_that_cannot_take_snapshots_still_commits(monkeypatch, tmp_path):
+    store = LmdbStore(tmp_path / "store")
+    driver = Driver(store)
+    driver.deliver(request(1, [("a", b"1")]))
+    shutil.rmtree(tmp_path / "store" / "snapshots")
+    assert take_snapshot(store) == 0
+    driver.deliver(request(2, [("b", b"1")]))
+    assert store.count() == 2
+    store.close()
+
+
+def test_entries_past_retention_go_but_none_that_a_start_needs():
+    store = MemoryStore()
+    driver = Driver(store)
+    driver.deliver(*(request(n, [(f"k/{n}", b"v")], at_ns=n, actor=f"a{n}") for n in range(1, 21)))
+    assert drop_old(store, RETENTION_NS + 100) == 0  # no snapshot yet: all of them are needed
+    take_snapshot(store)
+    assert drop_old(store, RETENTION_NS + 5) == 5
+    assert drop_old(store, RETENTION_NS + 100, at_once=4) == 4
+    assert drop_old(store, RETENTION_NS + 100) == 10
+    assert (store.first(), check_whole(store, store.shelf).entries) == (20, 1)
+
+
+def test_a_journal_whose_beginning_is_gone_needs_a_good_snapshot():
+    store = MemoryStore()
+    driver = Driver(store)
+    driver.deliver(*(request(n, [(f"k/{n}", b"v")], actor=f"a{n}") for n in range(1, 11)))
+    take_snapshot(store)
+    drop_old(store, RETENTION_NS * 2)
+    store.shelf.remove(10)
+    with pytest.raises(CorruptStoreError, match="begins at entry 10"):
+        check_whole(store, store.shelf)
+
+
+@pytest.mark.req("P9")
+@pytest.mark.slow
+def test_a_million_entries_start_within_two_seconds(tmp_path):
+    opened = run(tmp_path)
+    for _ in range(100):
+        with opened.store.transaction() as txn:
+            for number in range(10_000):
+                txn.append(*seal(txn.head(), draft(number + 1)))
+    Driver(opened.store).deliver(*(request(n, [(f"order/{n}", b"v" * 1500)], actor=f"a{n}") for n in range(1000)))
+    take_snapshot(opened.store)
+    for _ in range(2):
+        with opened.store.transaction() as txn:
+            for number in range(5_000):
+                txn.append(*seal(txn.head(), draft(number + 1)))
+    opened.store.close()
+    began = time.monotonic()
+    again = open_installation(tmp_path, BOT, 0)
+    took_s = time.monotonic() - began
+    again.store.close()
+    assert (again.findings.entries, again.findings.records) == (10_000, 1000)
+    assert took_s < 2.0, f"{took_s:.2f} s"
