@@ -1,0 +1,345 @@
+"""What must hold between keys, in one file or across files. One small function a rule, all tabled (`RULES`).
+
+Numbers are those of configuration.md §7. A rule says nothing about keys whose code does not exist.
+"""
+
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+
+from config.files import Config
+from config.problems import Problem, shown
+from config.schema_policy import Execution, RegimeRow
+from protocol.base import Value
+from protocol.money import PCT, plain
+from protocol.policy import OTHER_THEME, Mode, Policy
+from protocol.strategy import Regime
+
+Rule = Callable[[Config], Iterator[Problem]]
+VENUE_SIGNED_RATE = 30
+_LOWEST_CONFIDENCE = Decimal("0.6")
+_WARN_AT_RISK_PCT = 50
+_WEAKEST: dict[str, tuple[Decimal, Decimal]] = {
+    "price_move": (Decimal("0.6"), Decimal("0.70")),
+    "breakout": (Decimal("0.7"), Decimal("0.8")),
+    "momentum": (Decimal(1), Decimal(1)),
+}
+"""Strength and confidence of each trigger's smallest form (pipeline.md §5.2); momentum grows up to 1 and 1."""
+
+
+def problems(config: Config) -> tuple[Problem, ...]:
+    """Every rule that is broken; nothing may start then."""
+    return tuple(problem for rule in RULES for problem in rule(config))
+
+
+def warnings(config: Config) -> tuple[Problem, ...]:
+    """What is allowed but should be known."""
+    risk = config.policy.risk
+    if risk.max_total_at_risk_pct <= _WARN_AT_RISK_PCT or config.app.app.mode is Mode.LIVE:
+        return ()
+    return (_policy("risk.max_total_at_risk_pct", risk.max_total_at_risk_pct, "rule 23: over 50 %, LIVE refuses it"),)
+
+
+def run_refusal(mode: Mode, venue: str) -> Problem | None:
+    """Why a mode may not run on a venue, `embedded` or `coinbase` (requirements.md §3); None when it may.
+
+    PAPER on `coinbase` means the mirror: the embedded venue with Coinbase's public market.
+    """
+    if venue not in {"embedded", "coinbase"}:
+        return Problem(file="run", key="venue", value=shown(venue), rule="must be embedded or coinbase")
+    if mode is Mode.LIVE and venue == "embedded":
+        rule = "LIVE trades at coinbase alone; the embedded venue serves DRY_RUN and PAPER"
+        return Problem(file="run", key="mode, venue", value="LIVE, embedded", rule=rule)
+    return None
+
+
+class Viability(Value, frozen=True, kw_only=True):
+    """Whether an account of this size can trade at all (rule 25)."""
+
+    problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...]
+
+
+def viability(policy: Policy, nav_usd: Decimal | None) -> Viability:
+    """Rule 25, the band between the smallest order worth its fees and the caps.
+
+    Args:
+        policy: resolved.
+        nav_usd: account value; None while it is not known, then only the percentages are compared.
+    """
+    floor = policy.risk.min_position_size_pct
+    if nav_usd is not None and nav_usd > 0:
+        floor = max(floor, policy.risk.min_trade_notional_usd / nav_usd * PCT)
+    ceiling = _t1_ceiling_pct(policy)
+    if floor > ceiling:
+        rule = f"rule 25: no tier 1 position can be that large: position and theme caps leave {plain(ceiling)} % of NAV"
+        keys = (
+            "risk.min_position_size_pct, risk.min_trade_notional_usd, risk.max_position_size_pct, "
+            "risk.max_tier_position_pct.tier1, risk.max_per_theme_pct, regime.chop.position_size_multiplier"
+        )
+        return Viability(problems=(_policy(keys, f"{floor:.2f} % of NAV", rule),), warnings=())
+    return Viability(problems=(), warnings=tuple(_starved(policy, floor)))
+
+
+def _t1_ceiling_pct(policy: Policy) -> Decimal:
+    neutral = policy.regime.row(Regime.CHOP).position_size_multiplier
+    themes = {policy.universe.theme_of(product) for product in policy.universe.tiers[0].products}
+    caps = [policy.risk.theme_cap_pct(theme) * min(neutral, Decimal(1)) for theme in themes]
+    return min([policy.risk.tier_cap_pct[0] * neutral, *caps])
+
+
+def _starved(policy: Policy, floor_pct: Decimal) -> Iterator[Problem]:
+    for tier in (row for row in policy.universe.tiers if row.products):
+        base = policy.strategy.tier_base_pct[tier.tier - 1]
+        for row in policy.regime.rows:
+            size = base * row.position_size_multiplier * _LOWEST_CONFIDENCE
+            if 0 < size < floor_pct:
+                key = f"strategy.base_position_pct.tier{tier.tier}, regime.{row.regime.value}.position_size_multiplier"
+                rule = f"rule 25: entries of least confidence fall under {floor_pct:.2f} % of NAV and are dropped"
+                yield _policy(key, f"{size:.2f} % of NAV", rule)
+
+
+def _policy(key: str, value: object, rule: str) -> Problem:
+    return Problem(file="policy.yaml", key=key, value=shown(value), rule=rule)
+
+
+def _least(lesser: tuple[str, Decimal | int], greater: tuple[str, Decimal | int], rule: str) -> Iterator[Problem]:
+    """A problem unless the first value is at most the second."""
+    if lesser[1] > greater[1]:
+        yield _policy(f"{lesser[0]}, {greater[0]}", f"{lesser[1]}, {greater[1]}", rule)
+
+
+def _targets(config: Config) -> Iterator[Problem]:
+    risk = config.policy.risk
+    if risk.take_profit_pct <= risk.stop_loss_pct:
+        value = f"{risk.take_profit_pct}, {risk.stop_loss_pct}"
+        yield _policy("risk.take_profit_pct, risk.stop_loss_pct", value, "rule 3: the target must lie beyond the stop")
+
+
+def _caps(config: Config) -> Iterator[Problem]:
+    risk = config.policy.risk
+    position = ("risk.max_position_size_pct", risk.max_position_size_pct)
+    asset = ("risk.max_per_asset_pct", risk.max_per_asset_pct)
+    total = ("risk.max_total_at_risk_pct", risk.max_total_at_risk_pct)
+    yield from _least(position, asset, "rule 4: one position must fit into its asset's cap")
+    yield from _least(position, total, "rule 4: one position must fit into the total cap")
+    for theme, cap in risk.max_per_theme_pct.items():
+        yield from _least(asset, (f"risk.max_per_theme_pct.{theme}", cap), "rule 4: an asset must fit into its theme")
+
+
+def _slots(config: Config) -> Iterator[Problem]:
+    risk = config.policy.risk
+    keys = "risk.max_open_positions, risk.max_position_size_pct, risk.max_total_at_risk_pct"
+    if risk.max_open_positions * risk.max_position_size_pct > risk.max_total_at_risk_pct:
+        value = f"{risk.max_open_positions}, {risk.max_position_size_pct}, {risk.max_total_at_risk_pct}"
+        yield _policy(keys, value, "rule 5: all slots at full size must fit into the total cap")
+
+
+def _themes_fit(config: Config) -> Iterator[Problem]:
+    risk = config.policy.risk
+    named = sum((cap for theme, cap in risk.max_per_theme_pct.items() if theme != OTHER_THEME), Decimal(0))
+    if named > risk.max_total_at_risk_pct:
+        keys = "risk.max_per_theme_pct, risk.max_total_at_risk_pct"
+        rule = "rule 6: the named theme caps together must fit into the total cap"
+        yield _policy(keys, f"{named}, {risk.max_total_at_risk_pct}", rule)
+
+
+def _stops(config: Config) -> Iterator[Problem]:
+    risk = config.policy.risk
+    if abs(risk.daily_stop_pnl_pct) >= abs(risk.weekly_stop_pnl_pct):
+        value = f"{risk.daily_stop_pnl_pct}, {risk.weekly_stop_pnl_pct}"
+        rule = "rule 7: the daily stop must come before the weekly one"
+        yield _policy("risk.daily_stop_pnl_pct, risk.weekly_stop_pnl_pct", value, rule)
+
+
+def _minimum(config: Config) -> Iterator[Problem]:
+    execution, risk = config.policy.execution.min_notional_usd, config.policy.risk.min_trade_notional_usd
+    if execution != risk:
+        keys = "execution.min_notional_usd, risk.min_trade_notional_usd"
+        yield _policy(keys, f"{execution}, {risk}", "rule 8: risk and execution must have one minimum")
+
+
+def _dust(config: Config) -> Iterator[Problem]:
+    risk = config.policy.risk
+    dust = ("risk.dust_threshold_usd", risk.dust_threshold_usd)
+    minimum = ("risk.min_trade_notional_usd", risk.min_trade_notional_usd)
+    yield from _least(dust, minimum, "rule 9: an order of the minimum must not count as dust")
+
+
+def _frequency(config: Config) -> Iterator[Problem]:
+    risk = config.policy.risk
+    if risk.max_trades_per_day < 24 * risk.max_trades_per_hour:
+        value = f"{risk.max_trades_per_day}, {risk.max_trades_per_hour}"
+        rule = "rule 11: a day must allow 24 hours' worth of entries"
+        yield _policy("risk.max_trades_per_day, risk.max_trades_per_hour", value, rule)
+    if 24 * risk.max_trades_per_hour * 2 < risk.max_trades_per_day:
+        value = f"{risk.max_trades_per_hour}, {risk.max_trades_per_day}"
+        rule = "rule 11: a day must not allow over twice 24 hours' worth of entries"
+        yield _policy("risk.max_trades_per_hour, risk.max_trades_per_day", value, rule)
+    new = ("risk.max_new_trades_per_hour", risk.max_new_trades_per_hour)
+    hourly = ("risk.max_trades_per_hour", risk.max_trades_per_hour)
+    yield from _least(new, hourly, "rule 12: new positions are entries too")
+
+
+def _spacing(config: Config) -> Iterator[Problem]:
+    risk = config.policy.risk
+    spacing = ("risk.min_seconds_between_trades", risk.min_seconds_between_trades)
+    cooldown = ("risk.per_symbol_cooldown_minutes", risk.per_symbol_cooldown_minutes * 60)
+    yield from _least(spacing, cooldown, "rule 13: a product's cooldown must not be shorter than the global spacing")
+
+
+def _fees(config: Config) -> Iterator[Problem]:
+    execution = config.policy.execution
+    maker, taker = execution.maker_fee_bps, execution.taker_fee_bps
+    keys = ("execution.maker_fee_bps", "execution.taker_fee_bps")
+    yield from _least((keys[0], maker), (keys[1], taker), "rule 14: a maker never pays more than a taker")
+
+
+def _lives(config: Config) -> Iterator[Problem]:
+    execution: Execution = config.policy.execution
+    retry = ("execution.maker_retry_min_ttl_sec", execution.maker_retry_min_ttl_sec)
+    first = ("execution.maker_first_min_ttl_sec", execution.maker_first_min_ttl_sec)
+    longest = ("execution.maker_max_ttl_sec", execution.maker_max_ttl_sec)
+    yield from _least(retry, first, "rule 15: a retry lives no longer than the first try")
+    yield from _least(first, longest, "rule 15: the first try lives no longer than the longest life")
+
+
+def _profiles(config: Config) -> Iterator[Problem]:
+    policy = config.policy
+    if policy.risk_profile not in policy.profiles:
+        rule = f"rule 17: there is no such risk profile; there are {', '.join(sorted(policy.profiles)) or 'none'}"
+        yield _policy("risk_profile", policy.risk_profile, rule)
+    for name, profile in policy.profiles.items():
+        for tier in ("tier1", "tier2", "tier3"):
+            size = (f"profiles.{name}.tier_size_pct.{tier}", getattr(profile.tier_size_pct, tier))
+            most = (f"profiles.{name}.tier_max_pct.{tier}", getattr(profile.tier_max_pct, tier))
+            yield from _least(size, most, "rule 17: a tier's base size must fit into its cap")
+
+
+def _trailing(config: Config) -> Iterator[Problem]:
+    exits, stop = config.policy.exits, config.policy.risk.stop_loss_pct
+    if exits.use_trailing_stop and exits.trailing_stop_pct == 0:
+        keys = "exits.use_trailing_stop, exits.trailing_stop_pct"
+        yield _policy(keys, "true, 0", "rule 18: a trailing stop needs a distance")
+    trailing = ("exits.trailing_stop_pct", exits.trailing_stop_pct)
+    yield from _least(trailing, ("risk.stop_loss_pct", stop), "rule 18: it must not be wider than the stop")
+
+
+def _clusters(config: Config) -> Iterator[Problem]:
+    clusters, caps = config.universe.clusters, config.policy.risk.max_per_theme_pct
+    for theme in sorted(set(caps) - set(clusters) - {OTHER_THEME}):
+        rule = f"rule 20: no cluster in universe.yaml has this name; there are {', '.join(clusters)}"
+        yield _policy(f"risk.max_per_theme_pct.{theme}", caps[theme], rule)
+    for theme in sorted(({*clusters, OTHER_THEME}) - set(caps)):
+        yield _policy(f"risk.max_per_theme_pct.{theme}", "missing", "rule 20: every cluster, and OTHER, needs a cap")
+    never = set(config.universe.exclusions.never_trade)
+    for name, products in clusters.items():
+        if not products:
+            yield _universe(f"clusters.{name}", "a list of 0", "rule 20: an empty cluster")
+        for product in sorted(never & set(products)):
+            rule = "rule 20: it stands in exclusions.never_trade as well"
+            yield _universe(f"clusters.{name}, exclusions.never_trade", product, rule)
+
+
+def _one_cluster(config: Config) -> Iterator[Problem]:
+    entries = [(product, name) for name, products in config.universe.clusters.items() for product in products]
+    yield from _twice(entries, "clusters", "rule 20: a product belongs to one cluster")
+
+
+def _tiers(config: Config) -> Iterator[Problem]:
+    table = config.universe.tiers
+    named = {"tier_1_core": table.tier_1_core, "tier_2": table.tier_2, "tier_3": table.tier_3}
+    entries = [(product, name) for name, tier in named.items() for product in tier.symbols]
+    yield from _twice(entries, "tiers", "rule 21: a product belongs to one tier")
+    for product, name in entries:
+        if product in config.universe.exclusions.never_trade:
+            keys = f"tiers.{name}.symbols, exclusions.never_trade"
+            yield _universe(keys, product, "rule 21: a product is either traded or never")
+    least = config.universe.universe.min_eligible_assets
+    if len(entries) < least:
+        rule = "rule 21: the tiers hold fewer products than must be eligible"
+        yield _universe("tiers, universe.min_eligible_assets", f"{len(entries)}, {least}", rule)
+
+
+def _twice(entries: list[tuple[str, str]], key: str, rule: str) -> Iterator[Problem]:
+    seen: dict[str, str] = {}
+    for product, name in entries:
+        if product in seen:
+            yield _universe(f"{key}.{seen[product]}, {key}.{name}", product, rule)
+        seen[product] = name
+
+
+def _universe(key: str, value: object, rule: str) -> Problem:
+    return Problem(file="universe.yaml", key=key, value=shown(value), rule=rule)
+
+
+def _live(config: Config) -> Iterator[Problem]:
+    if config.app.app.mode is not Mode.LIVE:
+        return
+    if config.app.exchange.read_only:
+        keys = "app.mode, exchange.read_only"
+        yield Problem(file="app.yaml", key=keys, value="LIVE, true", rule="LIVE needs exchange.read_only: false")
+    if not config.policy.governance.live_trading_enabled:
+        keys = "governance.live_trading_enabled"
+        yield _policy(keys, "false", "LIVE needs governance.live_trading_enabled: true")
+    at_risk = config.policy.risk.max_total_at_risk_pct
+    if at_risk > _WARN_AT_RISK_PCT:
+        yield _policy("risk.max_total_at_risk_pct", at_risk, "rule 23: LIVE refuses over 50 % at risk")
+
+
+def _reachable(config: Config) -> Iterator[Problem]:
+    for kind in sorted({kind for row in _rows(config) for kind in row.allowed_signals}):
+        strength, confidence = _WEAKEST[kind]
+        yield from _reached(config, kind, strength, confidence)
+
+
+def _reached(config: Config, kind: str, strength: Decimal, confidence: Decimal) -> Iterator[Problem]:
+    weights, signals = config.policy.strategy.conviction_weights, config.signals.triggers
+    conviction = weights.base + weights.trigger_strength * strength + weights.trigger_confidence * confidence
+    figures = (
+        ("signals.yaml", "triggers.min_trigger_score", signals.min_trigger_score, strength * confidence),
+        ("signals.yaml", "triggers.min_trigger_confidence", signals.min_trigger_confidence, confidence),
+        (
+            "policy.yaml",
+            "strategy.min_conviction_to_propose, strategy.conviction_weights",
+            config.policy.strategy.min_conviction_to_propose,
+            conviction,
+        ),
+    )
+    for file, keys, least, reached in figures:
+        if reached < least:
+            rule = f"rule 26: {kind} reaches only {plain(reached)}, so that it could fire in vain for ever"
+            yield Problem(file=file, key=keys, value=shown(least), rule=rule)
+
+
+def _rows(config: Config) -> tuple[RegimeRow, ...]:
+    table = config.policy.regime
+    return (table.bull, table.chop, table.bear, table.crash)
+
+
+def _crash(config: Config) -> Iterator[Problem]:
+    crash = config.policy.regime.crash
+    if crash.allowed_signals or crash.position_size_multiplier or crash.max_positions:
+        value = f"{crash.position_size_multiplier}, {crash.max_positions}, {', '.join(crash.allowed_signals) or 'none'}"
+        keys = "regime.crash.position_size_multiplier, regime.crash.max_positions, regime.crash.allowed_signals"
+        yield _policy(keys, value, "a crash allows no entry: multiplier 0, 0 positions, no signals")
+
+
+def _rates(config: Config) -> Iterator[Problem]:
+    rates = config.policy.rate_limits
+    total = rates.private.rate + rates.exit_cancel.rate + rates.kill_sweep.rate
+    if total > VENUE_SIGNED_RATE:
+        keys = "rate_limits.private.rate, rate_limits.exit_cancel.rate, rate_limits.kill_sweep.rate"
+        yield _policy(keys, f"{total} together", f"the venue allows {VENUE_SIGNED_RATE} signed requests a second")
+
+
+def _heartbeat(config: Config) -> Iterator[Problem]:
+    staleness = config.policy.staleness
+    fast = ("staleness.no_change_check_t1_s", staleness.no_change_check_t1_s)
+    slow = ("staleness.no_change_check_s", staleness.no_change_check_s)
+    yield from _least(fast, slow, "tier 1 is compared with REST at least as soon as the others")
+
+
+RULES: tuple[Rule, ...] = (
+    *(_targets, _caps, _slots, _themes_fit, _stops, _minimum, _dust, _frequency, _spacing, _fees, _lives, _profiles),
+    *(_trailing, _clusters, _one_cluster, _tiers, _live, _reachable, _crash, _rates, _heartbeat),
+)

@@ -1,0 +1,175 @@
+"""Loads the configuration: every file, every layer, every mistake at once; or nothing at all."""
+
+import difflib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from config import coherence, layers
+from config.check import Checked, check
+from config.documents import read
+from config.files import FILES, Config
+from config.layers import Change, Overlay, Tree, laid_over
+from config.problems import ConfigError, Problem, shown
+from config.resolve import resolve
+from config.secrets import literal
+from protocol.base import Value
+from protocol.policy import Policy
+
+_PROFILE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+_NEVER_IN_A_PROFILE: tuple[tuple[str, str, object], ...] = (
+    ("app", "app.mode", "LIVE"),
+    ("app", "exchange.read_only", False),
+    ("policy", "governance.live_trading_enabled", True),
+)
+
+
+class Loaded(Value, frozen=True, kw_only=True):
+    """A configuration that may be started with.
+
+    `changes` lists what environment profile, environment variables and operator changed over the files;
+    `applied` names the environment variables that were read; `warnings` are for people, one line each.
+    """
+
+    config: Config
+    policy: Policy
+    profile: str | None
+    changes: tuple[Change, ...]
+    applied: tuple[str, ...]
+    warnings: tuple[Problem, ...]
+
+
+def load(
+    config_dir: Path,
+    *,
+    profile: str | None = None,
+    overrides: Mapping[str, str] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Loaded:
+    """Read, check and resolve everything.
+
+    Args:
+        config_dir: where `app.yaml` and its four neighbours and `profiles/` stand.
+        profile: the environment profile, a file of `profiles/` without its ending; None for none.
+        overrides: what an operator sets for this run, by dotted key, e.g. `{"app.mode": "PAPER"}`.
+        environ: environment variables; those that begin with `TRADER__` are applied.
+
+    Raises:
+        ConfigError: with every mistake found. Nothing else is raised for what stands in files or variables.
+    """
+    files = {which: _file(config_dir, which) for which in FILES}
+    base = {which: found.data for which, found in files.items()}
+    overlays = (
+        _profile(config_dir, profile),
+        layers.environment(environ or {}, base),
+        layers.operator(overrides or {}, base),
+    )
+    below = {**base, "policy": laid_over(base["policy"], _risk_profile(base, overlays))}
+    config = _typed(layers.stacked(below, overlays))
+    found = [p for file in files.values() for p in file.problems] + [p for over in overlays for p in over.problems]
+    problems = found + _broken_rules(config, found)
+    if config is None or problems:
+        raise ConfigError(problems)
+    policy = resolve(config)
+    viability = coherence.viability(policy, None)
+    if viability.problems:
+        raise ConfigError(viability.problems)
+    overruled = _overruled(base["policy"], below["policy"])
+    return Loaded(
+        config=config,
+        policy=policy,
+        profile=profile,
+        changes=layers.changes(below, overlays),
+        applied=overlays[1].names,
+        warnings=(*overruled, *coherence.warnings(config), *viability.warnings),
+    )
+
+
+def _file(config_dir: Path, which: str) -> Checked:
+    document = read(config_dir / f"{which}.yaml", f"{which}.yaml")
+    secrets = literal(document.file, document.data, document.text)
+    if document.problems and not document.data:
+        return Checked({}, (*document.problems, *secrets))
+    checked = check(which, document.data, file=document.file, places=document.places, whole=True)
+    return Checked(checked.data, (*document.problems, *secrets, *checked.problems))
+
+
+def _profile(config_dir: Path, name: str | None) -> Overlay:
+    if name is None:
+        return Overlay(source="no profile", trees={})
+    source = f"profiles/{name}.yaml"
+    if not _PROFILE_NAME.fullmatch(name) or not (config_dir / source).is_file():
+        rule = f"there is no such environment profile{_near(config_dir, name)}"
+        problem = Problem(file="profiles", key="profile", value=shown(name), rule=rule)
+        return Overlay(source="profile", trees={}, problems=(problem,))
+    document = read(config_dir / source, source)
+    problems = [*document.problems, *literal(source, document.data, document.text)]
+    trees: dict[str, Tree] = {}
+    for which, tree in document.data.items():
+        if which not in FILES or not isinstance(tree, Mapping):
+            rule = f"must be a mapping under one of {', '.join(FILES)}"
+            problems.append(Problem(file=source, key=which, value=shown(tree), rule=rule))
+            continue
+        places = {path[1:]: place for path, place in document.places.items() if path[0] == which and path[1:]}
+        one = check(which, tree, file=source, places=places, whole=False)
+        problems += one.problems
+        trees[which] = one.data
+    problems += _unsafe(source, trees)
+    return Overlay(source=f"profile {name}", trees=trees, problems=tuple(problems))
+
+
+def _near(config_dir: Path, name: str) -> str:
+    known = sorted(path.stem for path in (config_dir / "profiles").glob("*.yaml"))
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]}?" if close else f"; there are {', '.join(known) or 'none'}"
+
+
+def _unsafe(source: str, trees: Mapping[str, Tree]) -> list[Problem]:
+    rule = "rule 17: an environment profile may never set mode LIVE, read_only false or live_trading_enabled true"
+    return [
+        Problem(file=source, key=key, value=shown(value), rule=rule)
+        for which, key, value in _NEVER_IN_A_PROFILE
+        if layers.at(trees.get(which, {}), key) == value
+    ]
+
+
+def _risk_profile(base: Mapping[str, Tree], overlays: tuple[Overlay, ...]) -> Tree:
+    """What the risk profile sets that counts in the end, whichever layer chose it."""
+    policy = layers.stacked({"policy": base["policy"]}, overlays)["policy"]
+    return layers.risk_profile(policy, str(policy.get("risk_profile", "conservative")))
+
+
+def _overruled(file: Mapping[str, object], effective: Mapping[str, object]) -> list[Problem]:
+    rule = "overruled by the risk profile; change it in `profiles` or choose another `risk_profile`"
+    written = dict(layers.leaves(file))
+    return [
+        Problem(file="policy.yaml", key=key, value=shown(value), rule=rule)
+        for key, value in layers.leaves(effective)
+        if key in written and written[key] != value
+    ]
+
+
+def _typed(trees: Mapping[str, Tree]) -> Config | None:
+    try:
+        return msgspec.convert(trees, Config)
+    except msgspec.ValidationError:
+        return None  # something required is missing; the checks have said which
+
+
+def _broken_rules(config: Config | None, found: list[Problem]) -> list[Problem]:
+    """Rules between keys that are broken, but for those that only follow from a key already found bad."""
+    if config is None:
+        return []
+    bad = {key for problem in found for key in problem.key.split(", ")}
+    return [problem for problem in coherence.problems(config) if not _follows(problem, bad)]
+
+
+def _follows(problem: Problem, bad: set[str]) -> bool:
+    """Whether a broken rule only follows from a key that is already called bad."""
+    keys = problem.key.split(", ")
+    return any(key == b or key.startswith(f"{b}.") or b.startswith(f"{key}.") for key in keys for b in bad)
+
+
+__all__ = ["Change", "ConfigError", "Loaded", "Problem", "load"]

@@ -1,0 +1,301 @@
+"""From five checked files to the limits that travel to actors, and the hash that names them."""
+
+import hashlib
+from collections.abc import Mapping
+from decimal import Decimal
+from enum import Enum
+
+import msgspec
+
+from config.files import Config
+from config.schema import Section
+from config.schema_market import Thresholds, Tier
+from config.schema_policy import Lane
+from config.schema_policy import RegimeRow as RegimeSection
+from protocol import policy as resolved
+from protocol.ids import ProductId
+from protocol.money import plain
+from protocol.strategy import Regime
+
+_MINUTE_S = 60
+_HASH_DIGITS = 16
+
+
+def resolve(config: Config) -> resolved.Policy:
+    """Make the policy of a checked configuration."""
+    app = config.app
+    return resolved.Policy(
+        config_hash=config_hash(config),
+        mode=app.app.mode,
+        read_only=app.app.mode is not resolved.Mode.LIVE or app.exchange.read_only,
+        live_trading_enabled=config.policy.governance.live_trading_enabled,
+        risk=_risk(config),
+        execution=_execution(config),
+        exits=_exits(config),
+        universe=_universe(config),
+        regime=_regime(config),
+        triggers=_triggers(config),
+        strategy=_strategy(config),
+        staleness=_staleness(config),
+        breakers=_breakers(config),
+        loop=_loop(config),
+        rate_limits=_rate_limits(config),
+        fees=_fees(config),
+        auth=resolved.Auth(order_token_life_s=app.auth.order_token_life_s),
+        monitoring=_monitoring(config),
+    )
+
+
+def config_hash(config: Config) -> str:
+    """First 16 hex digits of SHA-256 over everything effective. How a number is written does not count: 10 is 10.0."""
+    text = msgspec.json.encode(_canonical(config), order="sorted")
+    return hashlib.sha256(text).hexdigest()[:_HASH_DIGITS]
+
+
+def _canonical(value: object) -> object:
+    if isinstance(value, Section):
+        return {name: _canonical(getattr(value, name)) for name in value.__struct_fields__}
+    if isinstance(value, Mapping):
+        return {str(name): _canonical(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_canonical(item) for item in value]
+    if isinstance(value, Decimal):
+        return plain(value)
+    return value.value if isinstance(value, Enum) else value
+
+
+def _risk(config: Config) -> resolved.RiskPolicy:
+    policy, risk = config.policy, config.policy.risk
+    cap, tiers = risk.max_position_size_pct, risk.max_tier_position_pct
+    return resolved.RiskPolicy(
+        risk_profile=policy.risk_profile,
+        managed_position_tag=risk.managed_position_tag,
+        max_total_at_risk_pct=risk.max_total_at_risk_pct,
+        max_position_size_pct=cap,
+        max_per_asset_pct=risk.max_per_asset_pct,
+        min_position_size_pct=risk.min_position_size_pct,
+        tier_cap_pct=(min(cap, tiers.tier1), min(cap, tiers.tier2), min(cap, tiers.tier3)),
+        theme_caps=tuple(
+            resolved.ThemeCap(theme=theme, cap_pct=pct) for theme, pct in sorted(risk.max_per_theme_pct.items())
+        ),
+        max_open_positions=risk.max_open_positions,
+        max_new_positions_per_cycle=policy.strategy.max_new_positions_per_cycle,
+        min_trade_notional_usd=risk.min_trade_notional_usd,
+        dust_threshold_usd=risk.dust_threshold_usd,
+        require_depth_mult=policy.liquidity.require_depth_mult,
+        daily_stop_pnl_pct=risk.daily_stop_pnl_pct,
+        weekly_stop_pnl_pct=risk.weekly_stop_pnl_pct,
+        max_drawdown_pct=risk.max_drawdown_pct,
+        protective_exits_when_halted=risk.protective_exits_when_halted,
+        max_trades_per_day=risk.max_trades_per_day,
+        max_trades_per_hour=risk.max_trades_per_hour,
+        max_new_trades_per_hour=risk.max_new_trades_per_hour,
+        spacing_s=risk.min_seconds_between_trades,
+        symbol_spacing_s=risk.per_symbol_trade_spacing_seconds,
+        loss_streak_trades=risk.cooldown_after_loss_trades,
+        loss_streak_cooldown_s=risk.cooldown_minutes * _MINUTE_S,
+        cooldown_fill_s=risk.per_symbol_cooldown_minutes * _MINUTE_S,
+        cooldown_win_s=risk.per_symbol_cooldown_win_minutes * _MINUTE_S,
+        cooldown_loss_s=risk.per_symbol_cooldown_loss_minutes * _MINUTE_S,
+        cooldown_stop_s=risk.per_symbol_cooldown_after_stop * _MINUTE_S,
+        cooldown_failed_order_s=policy.execution.failed_order_cooldown_seconds,
+        count_external_positions=risk.count_external_positions,
+        external_exposure_buffer_pct=risk.external_exposure_buffer_pct,
+    )
+
+
+def _execution(config: Config) -> resolved.ExecutionPolicy:
+    execution = config.policy.execution
+    return resolved.ExecutionPolicy(
+        min_notional_usd=execution.min_notional_usd,
+        hard_max_spread_bps=execution.hard_max_spread_bps,
+        maker_max_reprices=execution.maker_max_reprices,
+        maker_max_ttl_s=float(execution.maker_max_ttl_sec),
+        maker_first_min_ttl_s=float(execution.maker_first_min_ttl_sec),
+        maker_retry_min_ttl_s=float(execution.maker_retry_min_ttl_sec),
+        maker_reprice_decay=float(execution.maker_reprice_decay),
+        partial_fill_min_share=execution.partial_fill_min_pct,
+        order_expiry_s=execution.order_expiry_s,
+        order_expiry_margin_s=execution.order_expiry_margin_s,
+        cancel_retry_backoff_s=tuple(ms / 1000 for ms in execution.cancel_retry_backoff_ms),
+    )
+
+
+def _exits(config: Config) -> resolved.ExitPolicy:
+    exits, risk = config.policy.exits, config.policy.risk
+    return resolved.ExitPolicy(
+        check_stop_loss=exits.check_stop_loss,
+        check_take_profit=exits.check_take_profit,
+        check_max_hold=exits.check_max_hold,
+        default_stop_loss_pct=risk.stop_loss_pct,
+        default_take_profit_pct=risk.take_profit_pct,
+        trailing_stop_pct=exits.trailing_stop_pct if exits.use_trailing_stop else None,
+        slippage_tolerance_bps=exits.exit_slippage_tolerance_bps,
+        retry_every_s=float(exits.retry_every_s),
+        retry_step_bps=exits.retry_step_bps,
+        retry_steps=exits.retry_steps,
+    )
+
+
+def _universe(config: Config) -> resolved.UniversePolicy:
+    universe, floors = config.universe, config.universe.liquidity
+    depths = (floors.min_orderbook_depth_usd_t1, floors.min_orderbook_depth_usd_t2, floors.min_orderbook_depth_usd_t3)
+    tiers = universe.tiers
+    return resolved.UniversePolicy(
+        tiers=(
+            _tier(config, 1, tiers.tier_1_core, depths[0]),
+            _tier(config, 2, tiers.tier_2, depths[1]),
+            _tier(config, 3, tiers.tier_3, depths[2]),
+        ),
+        themes=tuple(
+            resolved.Theme(name=name, products=tuple(map(ProductId, products)))
+            for name, products in sorted(universe.clusters.items())
+        ),
+        never_trade=tuple(map(ProductId, universe.exclusions.never_trade)),
+        min_eligible_assets=universe.universe.min_eligible_assets,
+    )
+
+
+def _tier(config: Config, number: int, tier: Tier, depth_usd: Decimal) -> resolved.TierRow:
+    floors = config.universe.liquidity
+    return resolved.TierRow(
+        tier=number,
+        products=tuple(map(ProductId, tier.symbols)),
+        min_24h_volume_usd=max(floors.min_24h_volume_usd, tier.constraints.min_24h_volume_usd),
+        max_spread_bps=min(floors.max_spread_bps, tier.constraints.max_spread_bps),
+        min_depth_usd=depth_usd,
+    )
+
+
+def _regime(config: Config) -> resolved.RegimePolicy:
+    table = config.policy.regime
+    return resolved.RegimePolicy(
+        rows=(
+            _row(Regime.BULL, table.bull),
+            _row(Regime.CHOP, table.chop),
+            _row(Regime.BEAR, table.bear),
+            _row(Regime.CRASH, table.crash),
+        )
+    )
+
+
+def _row(regime: Regime, row: RegimeSection) -> resolved.RegimeRow:
+    return resolved.RegimeRow(
+        regime=regime,
+        position_size_multiplier=row.position_size_multiplier,
+        max_positions=row.max_positions,
+        allowed_signals=tuple(row.allowed_signals),
+    )
+
+
+def _triggers(config: Config) -> resolved.TriggerPolicy:
+    signals, breakers = config.signals.triggers, config.policy.circuit_breakers
+    table = signals.regime_thresholds
+    rows = ((Regime.BULL, table.bull), (Regime.CHOP, table.chop), (Regime.BEAR, table.bear))
+    return resolved.TriggerPolicy(
+        thresholds=tuple(_threshold(regime, row) for regime, row in rows),
+        breakout_lookback_h=config.policy.triggers.breakout.lookback_hours,
+        max_triggers_per_cycle=signals.max_triggers_per_cycle,
+        min_score=float(signals.min_trigger_score),
+        min_confidence=float(signals.min_trigger_confidence),
+        outlier_max_deviation_pct=float(breakers.max_price_deviation_pct),
+        outlier_min_volume_ratio=float(breakers.min_volume_ratio),
+        outlier_lookback_bars=breakers.outlier_lookback_periods,
+        synthetic_minutes_max_pct=float(config.policy.staleness.synthetic_minutes_max_pct),
+    )
+
+
+def _threshold(regime: Regime, row: Thresholds) -> resolved.ThresholdRow:
+    return resolved.ThresholdRow(
+        regime=regime,
+        move_15m_pct=float(row.pct_change_15m),
+        move_60m_pct=float(row.pct_change_60m),
+        atr_min_mult=float(row.atr_filter_min_mult),
+    )
+
+
+def _strategy(config: Config) -> resolved.StrategyPolicy:
+    strategy, weights = config.policy.strategy, config.policy.strategy.conviction_weights
+    sizes, rules = strategy.base_position_pct, config.strategies.strategies.rules_engine
+    row = resolved.StrategyRow(
+        name="rules_engine",
+        enabled=rules.enabled,
+        max_at_risk_pct=rules.risk_budgets.max_at_risk_pct,
+        max_trades_per_cycle=rules.risk_budgets.max_trades_per_cycle,
+    )
+    return resolved.StrategyPolicy(
+        strategies=(row,),
+        max_total_proposals_per_cycle=config.strategies.global_.max_total_proposals_per_cycle,
+        dedupe_by_symbol=config.strategies.global_.dedupe_by_symbol,
+        tier_base_pct=(sizes.tier1, sizes.tier2, sizes.tier3),
+        risk_per_trade_pct=config.policy.position_sizing.risk_per_trade_pct,
+        max_stop_loss_pct=config.policy.risk.stop_loss_pct,
+        min_notional_usd=config.policy.risk.min_trade_notional_usd,
+        min_conviction=float(strategy.min_conviction_to_propose),
+        momentum_downside_reversal_pct=float(strategy.momentum_downside_reversal_pct),
+        conviction_base=float(weights.base),
+        conviction_strength_weight=float(weights.trigger_strength),
+        conviction_confidence_weight=float(weights.trigger_confidence),
+        conviction_tier_1_boost=float(weights.quality_boosts.tier_bias_T1),
+    )
+
+
+def _staleness(config: Config) -> resolved.StalenessPolicy:
+    staleness = config.policy.staleness
+    return resolved.StalenessPolicy(
+        quote_age_s=float(staleness.quote_age_s),
+        candle_age_s=float(staleness.candle_age_s),
+        heartbeat_age_s=float(staleness.heartbeat_age_s),
+        transport_lag_s=float(staleness.transport_lag_s),
+        no_change_check_s=float(staleness.no_change_check_s),
+        no_change_check_t1_s=float(staleness.no_change_check_t1_s),
+    )
+
+
+def _breakers(config: Config) -> resolved.BreakerPolicy:
+    breakers = config.policy.circuit_breakers
+    return resolved.BreakerPolicy(
+        max_consecutive_api_errors=breakers.max_consecutive_api_errors,
+        rate_limit_cooldown_s=breakers.rate_limit_cooldown_seconds,
+    )
+
+
+def _loop(config: Config) -> resolved.LoopPolicy:
+    interval, backoff = config.app.loop.interval, config.app.loop.utilization_autobackoff
+    return resolved.LoopPolicy(
+        interval_s=float(interval.seconds),
+        jitter_pct=float(interval.jitter_pct),
+        target_utilization_pct=float(backoff.target_util_pct),
+        backoff_s=float(backoff.backoff_seconds),
+    )
+
+
+def _rate_limits(config: Config) -> resolved.RateLimits:
+    rates = config.policy.rate_limits
+    return resolved.RateLimits(
+        public=_lane(rates.public),
+        private=_lane(rates.private),
+        exit_cancel=_lane(rates.exit_cancel),
+        kill_sweep=_lane(rates.kill_sweep),
+    )
+
+
+def _lane(lane: Lane) -> resolved.LaneRate:
+    return resolved.LaneRate(rate_per_s=float(lane.rate), burst=lane.burst)
+
+
+def _fees(config: Config) -> resolved.Fees:
+    execution = config.policy.execution
+    return resolved.Fees(
+        source=execution.fees, maker_fee_bps=execution.maker_fee_bps, taker_fee_bps=execution.taker_fee_bps
+    )
+
+
+def _monitoring(config: Config) -> resolved.Monitoring:
+    monitoring = config.app.monitoring
+    return resolved.Monitoring(
+        health_port=monitoring.healthcheck_port,
+        metrics_port=monitoring.metrics_port,
+        dashboard_port=monitoring.dashboard_port,
+        log_level=config.app.logging.level,
+    )

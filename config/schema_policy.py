@@ -1,0 +1,193 @@
+"""`policy.yaml`, the part that says how orders are made and left, and the file as a whole."""
+
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from msgspec import field
+
+from config.schema import Section, key
+from config.schema_risk import CircuitBreakers, Risk, RiskProfile, Staleness, TierSizes
+from protocol.policy import FeeSource
+
+Signal = Literal["price_move", "momentum", "breakout"]
+
+
+class Exits(Section, frozen=True, kw_only=True):
+    """When positions are left, and how hard."""
+
+    check_stop_loss: Annotated[bool, key("switch", "false leaves losses to grow; for tests only")] = True
+    check_take_profit: Annotated[bool, key("switch", "false lets gains run to the stop or the end of the hold")] = True
+    check_max_hold: Annotated[bool, key("switch", "false keeps positions whose reason is long gone")] = True
+    use_trailing_stop: Annotated[bool, key("switch", "sell when the price falls from its peak since entry")] = False
+    trailing_stop_pct: Annotated[
+        Decimal, key("% of the peak", "how far it may fall; not wider than the stop", "0", "99")
+    ] = Decimal(5)
+    exit_slippage_tolerance_bps: Annotated[
+        Decimal, key("bps through the bid", "the first try of an exit", "0", "500")
+    ] = Decimal(100)
+    retry_every_s: Annotated[Decimal, key("s", "least time between two tries", "0", "10", over=True)] = Decimal(2)
+    retry_step_bps: Annotated[Decimal, key("bps", "each try goes this much further", "0", "500")] = Decimal(50)
+    retry_steps: Annotated[int, key("tries", "then a market order; all within 15 s of the crossing", "0", "10")] = 3
+
+
+class PositionSizing(Section, frozen=True, kw_only=True):
+    """How large an entry is before caps."""
+
+    risk_per_trade_pct: Annotated[
+        Decimal, key("% of NAV", "what a stopped-out entry may lose", "0", "100", over=True)
+    ] = Decimal(1)
+
+
+class Liquidity(Section, frozen=True, kw_only=True):
+    """Whether the book carries an order, at decision time."""
+
+    require_depth_mult: Annotated[
+        Decimal, key("x order size", "depth within 20 bps of the mid; less moves the price against us", "1", "1000")
+    ] = Decimal(10)
+
+
+class Breakout(Section, frozen=True, kw_only=True):
+    """The breakout trigger."""
+
+    lookback_hours: Annotated[int, key("h", "whose high must be passed", "2", "167")] = 24
+
+
+class Triggers(Section, frozen=True, kw_only=True):
+    """Triggers that need no regime table."""
+
+    breakout: Breakout = field(default_factory=Breakout)
+
+
+class QualityBoosts(Section, frozen=True, kw_only=True):
+    """What adds to conviction."""
+
+    tier_bias_T1: Annotated[Decimal, key("0 to 1", "tier 1 fills better", "0", "1")] = Decimal("0.02")  # noqa: N815 - tiers are T1, T2, T3 in every file
+
+
+class ConvictionWeights(Section, frozen=True, kw_only=True):
+    """Conviction = base + weight · strength + weight · confidence + boosts, kept within 0 to 1."""
+
+    base: Annotated[Decimal, key("0 to 1", "conviction of a trigger of no strength", "0", "1")] = Decimal(0)
+    trigger_strength: Annotated[Decimal, key("0 to 1", "what strength is worth", "0", "1")] = Decimal("0.5")
+    trigger_confidence: Annotated[Decimal, key("0 to 1", "what confidence is worth", "0", "1")] = Decimal("0.3")
+    quality_boosts: QualityBoosts = field(default_factory=QualityBoosts)
+
+
+class Strategy(Section, frozen=True, kw_only=True):
+    """What becomes of triggers. `base_position_pct` and `min_conviction_to_propose` come from the risk profile."""
+
+    base_position_pct: TierSizes = field(
+        default_factory=lambda: TierSizes(tier1=Decimal("1.5"), tier2=Decimal(1), tier3=Decimal("0.5"))
+    )
+    min_conviction_to_propose: Annotated[
+        Decimal, key("0 to 1", "below it nothing is proposed; from the risk profile", "0", "1")
+    ] = Decimal("0.40")
+    momentum_downside_reversal_pct: Annotated[
+        Decimal, key("% in 24 h", "a fall of this much is bought as a dip", "0", "100", over=True)
+    ] = Decimal(3)
+    max_new_positions_per_cycle: Annotated[int, key("positions", "one cycle sees one market", "1", "100")] = 1
+    conviction_weights: ConvictionWeights = field(default_factory=ConvictionWeights)
+
+
+class RegimeRow(Section, frozen=True, kw_only=True):
+    """What one market regime allows."""
+
+    position_size_multiplier: Annotated[
+        Decimal, key("x", "scales sizes and caps; total, theme and strategy caps never above 1", "0", "2")
+    ]
+    max_positions: Annotated[int, key("positions", "the lesser of it and the global slots holds", "0", "100")]
+    allowed_signals: Annotated[list[Signal], key("triggers", "which may lead to an entry")]
+
+
+class Regimes(Section, frozen=True, kw_only=True):
+    """The regime table."""
+
+    bull: RegimeRow
+    chop: RegimeRow
+    bear: RegimeRow
+    crash: RegimeRow
+
+
+class Execution(Section, frozen=True, kw_only=True):
+    """Routing, fees and lives of orders."""
+
+    fees: Annotated[FeeSource, key("venue or constants", "the venue's own rates, or the constants below alone")] = (
+        FeeSource.VENUE
+    )
+    maker_fee_bps: Annotated[Decimal, key("bps", "until the venue's rate is known, and its floor", "0", "200")] = (
+        Decimal(40)
+    )
+    taker_fee_bps: Annotated[Decimal, key("bps", "until the venue's rate is known, and its floor", "0", "200")] = (
+        Decimal(60)
+    )
+    min_notional_usd: Annotated[
+        Decimal,
+        key("USD, net of fees", "the same minimum as risk has; from the risk profile", "0", "1000000", over=True),
+    ] = Decimal(10)
+    hard_max_spread_bps: Annotated[Decimal, key("bps", "a wider spread is not paid", "0", "1000", over=True)] = Decimal(
+        80
+    )
+    maker_max_reprices: Annotated[int, key("tries after the first", "a market that runs away is let go", "0", "10")] = 1
+    maker_max_ttl_sec: Annotated[Decimal, key("s", "longest life of a maker try", "1", "300")] = Decimal(30)
+    maker_first_min_ttl_sec: Annotated[Decimal, key("s", "shortest life of the first try", "1", "300")] = Decimal(20)
+    maker_retry_min_ttl_sec: Annotated[Decimal, key("s", "shortest life of a later try", "1", "300")] = Decimal(15)
+    maker_reprice_decay: Annotated[Decimal, key("x", "each try lives this much of the last", "0", "1", over=True)] = (
+        Decimal("0.7")
+    )
+    partial_fill_min_pct: Annotated[
+        Decimal, key("share of the size, 0 to 1", "a try that filled so much ends the plan", "0", "1")
+    ] = Decimal("0.25")
+    order_expiry_s: Annotated[
+        int, key("s", "good-till-date life of operators' orders: they end by themselves if we die", "30", "3600")
+    ] = 120
+    order_expiry_margin_s: Annotated[
+        int, key("s", "what strategy orders live beyond their try, should our cancel not arrive", "1", "300")
+    ] = 30
+    failed_order_cooldown_seconds: Annotated[int, key("s", "no entry on a product after a refusal", "0", "86400")] = 300
+    cancel_retry_backoff_ms: Annotated[
+        list[Annotated[int, key("ms", "wait before that try", "1", "60000")]],
+        key("ms, in order", "waits between the first cancels of one order"),
+    ] = field(default_factory=lambda: [250, 500, 1000])
+
+
+class Governance(Section, frozen=True, kw_only=True):
+    """What only people decide."""
+
+    live_trading_enabled: Annotated[bool, key("switch", "a second hand on the switch to real money")] = False
+
+
+class Lane(Section, frozen=True, kw_only=True):
+    """One lane's token bucket."""
+
+    rate: Annotated[Decimal, key("requests/s", "what the lane may use for long", "0", "30", over=True)]
+    burst: Annotated[int, key("requests", "what it may use at once", "1", "100")]
+
+
+class RateLimits(Section, frozen=True, kw_only=True):
+    """The venue allows 30 signed requests a second; no lane may starve a more urgent one."""
+
+    public: Lane = field(default_factory=lambda: Lane(rate=Decimal(10), burst=10))
+    private: Lane = field(default_factory=lambda: Lane(rate=Decimal(5), burst=10))
+    exit_cancel: Lane = field(default_factory=lambda: Lane(rate=Decimal(10), burst=10))
+    kill_sweep: Lane = field(default_factory=lambda: Lane(rate=Decimal(15), burst=20))
+
+
+class PolicyFile(Section, frozen=True, kw_only=True):
+    """`policy.yaml`."""
+
+    risk_profile: Annotated[str, key("name in `profiles`", "scales conviction, sizes and minimum at once")] = (
+        "conservative"
+    )
+    profiles: dict[str, RiskProfile]
+    risk: Risk
+    staleness: Staleness
+    circuit_breakers: CircuitBreakers
+    exits: Exits
+    position_sizing: PositionSizing
+    liquidity: Liquidity
+    triggers: Triggers
+    strategy: Strategy
+    regime: Regimes
+    execution: Execution
+    rate_limits: RateLimits
+    governance: Governance = field(default_factory=Governance)
