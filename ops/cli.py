@@ -20,7 +20,7 @@ from ops.exits import Exit, VerbError
 ROOT = Path(__file__).resolve().parent.parent
 """The installation's code; everything that is kept lives under the state directory instead."""
 
-VERBS: tuple[str, ...] = ("test",)
+VERBS: tuple[str, ...] = ("test", "venue")
 """Every verb there is, in the order `--help` lists them."""
 
 

@@ -1,0 +1,111 @@
+"""One WebSocket connection's outgoing side: numbers, faults, and an outbox that a slow consumer cannot grow."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from aiohttp import web
+
+from actors.venue.faults import FRAMES, FaultPlan
+from actors.venue.instants import MILLISECOND_NS, SECOND_NS
+from actors.venue.server_channels import LEVEL2
+from actors.venue.server_frames import Frame
+
+MOST_QUEUED = 32 * 1024 * 1024
+"""Characters waiting for a consumer that does not read; then the connection is cut."""
+SUBSCRIBE_DEADLINE_NS = 5 * SECOND_NS
+SILENCE_NS = 90 * SECOND_NS
+CUT = 1006
+
+
+class Connection:
+    """Sends frames in order. `subscribed`: product ids by channel, in the order of asking."""
+
+    def __init__(
+        self, socket: web.WebSocketResponse, request: web.Request, faults: FaultPlan, clock_ns: Callable[[], int]
+    ) -> None:
+        self.subscribed: dict[str, dict[str, None]] = {}
+        self.user = ""
+        self.asked = False
+        self.opened_ns = self.sent_ns = clock_ns()
+        self.closed_by: set[tuple[int, int]] = set()
+        self._socket = socket
+        self._transport = request.transport
+        self._faults = faults
+        self._clock_ns = clock_ns
+        self._sequence = 0
+        self._held: str | None = None
+        self._outbox: deque[tuple[int, str]] = deque()
+        self._queued = 0
+        self._ready = asyncio.Event()
+        self._closing: asyncio.Task[bool] | None = None
+
+    def send(self, frame: Frame) -> None:
+        """Number a frame and queue it, unless a fault has it otherwise."""
+        now_ns = self._clock_ns()
+        names = (frame.channel, LEVEL2) if frame.channel == "l2_data" else (frame.channel,)
+        struck = self._faults.strike(FRAMES, names, now_ns)
+        if "ws_mute" in struck:
+            return
+        text = frame.text(self._sequence, client_id=bool(self.user))
+        self._sequence += 1
+        if not struck:
+            self._queue(text, 0)
+        elif not struck.keys() & {"ws_silence", "ws_gap"}:
+            self._send_struck(text, {kind: fault.parameters for kind, fault in struck.items()}, now_ns)
+
+    def send_error(self, text: str) -> None:
+        """Queue an error frame, which has no number."""
+        self._queue(text, 0)
+
+    def expired(self, now_ns: int) -> bool:
+        """Nothing was subscribed in time, or nothing was said for too long."""
+        late = not self.asked and now_ns - self.opened_ns > SUBSCRIBE_DEADLINE_NS
+        return late or now_ns - self.sent_ns > SILENCE_NS
+
+    def close(self, code: int) -> None:
+        """Close with a code; 1006 cuts the connection without a word."""
+        if code == CUT:
+            self._cut()
+        elif self._closing is None:
+            self._closing = asyncio.ensure_future(self._socket.close(code=code))
+
+    async def write(self) -> None:
+        """Send what is queued until cancelled."""
+        while True:
+            await self._ready.wait()
+            self._ready.clear()
+            while self._outbox:
+                due_ns, text = self._outbox.popleft()
+                if due_ns:
+                    await asyncio.sleep(max(due_ns - self._clock_ns(), 0) / SECOND_NS)
+                self._queued -= len(text)
+                await self._socket.send_str(text)
+
+    def _send_struck(self, text: str, struck: dict[str, dict[str, object]], now_ns: int) -> None:
+        if "ws_malformed" in struck:
+            text = text[: len(text) // 2]
+        if "ws_reorder" in struck and self._held is None:
+            self._held = text
+            return
+        lag_ms = int(str(struck["ws_delay"].get("ms", 1000))) if "ws_delay" in struck else 0
+        due_ns = now_ns + lag_ms * MILLISECOND_NS if lag_ms else 0
+        for _ in range(2 if "ws_duplicate" in struck else 1):
+            self._queue(text, due_ns)
+
+    def _queue(self, text: str, due_ns: int) -> None:
+        self.sent_ns = self._clock_ns()
+        held, self._held = self._held, None
+        for one in (text, held):
+            if one is not None:
+                self._outbox.append((due_ns, one))
+                self._queued += len(one)
+        self._ready.set()
+        if self._queued > MOST_QUEUED:
+            self._cut()
+
+    def _cut(self) -> None:
+        self._outbox.clear()
+        self._queued = 0
+        if self._transport is not None:
+            self._transport.abort()
