@@ -217,6 +217,12 @@ def test_a_full_disk_fails_the_commit_loses_nothing_and_heals(folder):
     assert (failed, after) == (written, written + 1)
 
 
+@pytest.mark.req("F2")
+def test_every_commit_is_synced_data_and_meta_page(store):
+    flags = store._env.flags()
+    assert (flags["sync"], flags["metasync"], flags["writemap"], flags["map_async"]) == (True, True, False, False)
+
+
 def test_files_are_the_owners_alone(store, folder):
     assert folder.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o077 for path in folder.glob("*.mdb")} == {0}
