@@ -173,6 +173,8 @@ def _close(state: Cycle, cycle: Open, reason: str, now_ns: int, approved: int = 
         SetTimer(timer="cycle", due_ns=now_ns + wait_ns(state.settings, cycle.number, elapsed_ns)),
         Tell(to="control", message=record),
         Tell(to="control", message=_view(state, now_ns)),
+        Tell(to="metrics", message=_view(state, now_ns)),
+        Tell(to="metrics", message=record),
         Count(metric="trader_cycle_total", labels=(("status", record.status),)),
         LogLine(
             level="info",

@@ -23,7 +23,7 @@ from protocol.venue import CandlesListed, QueryFailed
 if TYPE_CHECKING:
     from protocol.coinbase.websocket import L2Update
 
-QUOTE_READERS = ("risk", "portfolio")
+QUOTE_READERS = ("risk", "portfolio", "orders", "universe", "control")
 STATE_READERS = ("risk", "portfolio", "cycle")
 CANDLE_READERS = ("strategy:host",)
 CLOSE = "close"

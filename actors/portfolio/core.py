@@ -47,7 +47,7 @@ from protocol.venue import (
 LEDGER_KEY = "portfolio/ledger"
 FILL_KEY = "portfolio/fill/"
 STORE_PREFIX = "portfolio/ledger"
-VIEWERS = ("risk", "cycle", "control")
+VIEWERS = ("risk", "cycle", "control", "metrics")
 _PARTS = ("accounts", "open_orders", "fills")
 
 
@@ -84,6 +84,7 @@ class Portfolio(Value, frozen=True, kw_only=True):
     rules: dict[ProductId, ProductRules] = field(default_factory=dict)
     exits: dict[ProductId, ExitRun] = field(default_factory=dict)
     asked: Asked | None = None
+    queued: tuple[Reconcile, ...] = ()
     reconciled: bool = False
     unavailable: str = "accounts"
 
@@ -104,7 +105,7 @@ def step(state: Portfolio, message: Message, now_ns: int) -> tuple[Portfolio, Ef
         case IntentDone() if message.purpose in {Purpose.EXIT, Purpose.FLATTEN}:
             return _exit_over(state, message), NO_EFFECTS
         case Reconcile():
-            return _ask(state, message, now_ns)
+            return _ask(state, message)
         case AccountsListed():
             return _accounts(state, message, now_ns)
         case OpenOrdersListed():
@@ -265,14 +266,18 @@ def _applied(fill: FillRecord, order: OrderState | None, net_usd: Decimal | None
 # --- reconciliation -----------------------------------------------------------------------------------------------
 
 
-def _ask(state: Portfolio, request: Reconcile, now_ns: int) -> tuple[Portfolio, Effects]:
-    """Read the complete picture: accounts, open orders, and fills since the cursor with an overlap."""
+def _ask(state: Portfolio, request: Reconcile) -> tuple[Portfolio, Effects]:
+    """Read the complete picture: accounts, open orders, and fills since the cursor with an overlap.
+
+    One picture is taken at a time; a question that comes meanwhile wants a newer one and waits its turn.
+    """
+    if state.asked is not None:
+        return replace(state, queued=(*state.queued, request)), NO_EFFECTS
     state = replace(state, asked=Asked(request=request, missing=_PARTS))
     return state, (
         Tell(to="gateway", message=ListAccounts(request_id="accounts", reply_to="portfolio")),
         Tell(to="gateway", message=ListOpenOrders(request_id="open_orders", reply_to="portfolio")),
         _ask_fills(state, "fills"),
-        SetTimer(timer="view", due_ns=now_ns + state.settings.view_ns),
     )
 
 
@@ -337,8 +342,18 @@ def _part(state: Portfolio, name: str, now_ns: int) -> tuple[Portfolio, Effects]
         return replace(state, asked=replace(state.asked, missing=missing)), NO_EFFECTS
     answer = Reconciled(request_id=state.asked.request.request_id, ok=True, detail="", corrections=())
     told = Tell(to=state.asked.request.reply_to, message=answer)
-    state = replace(state, asked=None, reconciled=True, unavailable="")
-    return state, (told, *_view(state, now_ns))
+    state, asked = _next_asked(replace(state, reconciled=True, unavailable=""))
+    return state, (told, *_view(state, now_ns), *asked)
+
+
+def _next_asked(state: Portfolio) -> tuple[Portfolio, Effects]:
+    """The present question is answered; whoever waits is next."""
+    waiting, state = state.queued, replace(state, asked=None, queued=())
+    effects: Effects = NO_EFFECTS
+    for request in waiting:
+        state, asked = _ask(state, request)
+        effects = (*effects, *asked)
+    return state, effects
 
 
 def _failed(state: Portfolio, message: QueryFailed) -> tuple[Portfolio, Effects]:
@@ -352,7 +367,8 @@ def _failed(state: Portfolio, message: QueryFailed) -> tuple[Portfolio, Effects]
         corrections=(),
     )
     told = Tell(to=state.asked.request.reply_to, message=answer)
-    return replace(state, asked=None, unavailable=message.request_id), (told,)
+    state, asked = _next_asked(replace(state, unavailable=message.request_id))
+    return state, (told, *asked)
 
 
 # --- marks and exits ----------------------------------------------------------------------------------------------

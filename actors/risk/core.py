@@ -48,7 +48,7 @@ T = TypeVar("T")
 
 RECORD_KEY = "risk/record"
 STORE_PREFIX = "risk/"
-VIEWERS = ("orders", "cycle", "control", "portfolio")
+VIEWERS = ("orders", "cycle", "control", "metrics")
 _POST_ONLY = "POST_ONLY"
 _STOPS = frozenset({"stop_loss", "trailing_stop"})
 

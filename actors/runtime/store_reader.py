@@ -23,7 +23,7 @@ MAP_SIZE = 4 << 30
 RECORDS, JOURNAL, META = b"records", b"journal", b"meta"
 HEAD = b"head"
 OPEN_ORDERS = "order/"
-CLOSED_ORDERS = "order-closed/"
+CLOSED_ORDERS = "closed-order/"
 PAGE = 500
 """Journal entries copied per read transaction: about a millisecond."""
 
