@@ -107,6 +107,25 @@ def test_a_missing_or_reordered_entry_is_found_and_named(count, data):
     assert found.value.index == at + 1
 
 
+@pytest.mark.req("F9")
+@pytest.mark.parametrize("place", [1, 4, 6])
+def test_a_whole_entry_of_another_history_is_found_and_named(place):
+    entries, head = chain(6), Head()
+    for number in range(1, place + 1):
+        head, foreign = seal(head, draft(number * 100))
+    entries[place - 1] = (place, foreign)
+    with pytest.raises(CorruptEntryError) as found:
+        fold({}, Head(), [*entries, (7, seal(Head(index=6, sha=unseal(*chain(6)[5]).entry.sha), draft(7))[1])])
+    assert found.value.index == (2 if place == 1 else place)  # a first entry shows only by what follows it
+
+
+def test_an_entry_holds_at_its_own_index_only():
+    index, data = chain(3)[1]
+    assert unseal(index, data).entry.index == 2
+    with pytest.raises(CorruptEntryError, match="entry 3"):
+        unseal(3, data)
+
+
 def live(store, seed, deaths):
     """One life of a recorder until it dies at a random point; returns who was acknowledged, by key."""
     random = Random(seed)

@@ -89,6 +89,9 @@ def test_an_older_schema_is_taken_over(tmp_path, monkeypatch):
     monkeypatch.undo()
     with pytest.raises(RefusedError, match="newer"):
         run(tmp_path)
+    rewrite(tmp_path, schema=codec.SCHEMA_VERSION)  # an older marker does not make the store older
+    with pytest.raises(RefusedError, match="newer"):
+        run(tmp_path)
 
 
 def test_another_bot_refuses(tmp_path):
