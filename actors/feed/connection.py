@@ -98,7 +98,7 @@ def step(state: Market, message: Message, now_ns: int) -> tuple[Market, Effects]
         case FramesArrived():
             _arrived(state, message, now_ns, out)
         case Recover():
-            out += state.stream.connect()
+            out += state.stream.connect(now_ns)
         case SocketOpened() if message.connection == state.stream.connection:
             _opened(state, now_ns, out)
         case SocketClosed() if message.connection == state.stream.connection:
@@ -131,7 +131,7 @@ def _closed(state: Market, message: SocketClosed, now_ns: int, out: list[Effect]
 def _woke(state: Market, timer: str, now_ns: int, out: list[Effect]) -> None:
     match timer:
         case session.CONNECT if state.stream.phase is Phase.BACKING_OFF:
-            out += state.stream.connect()
+            out += state.stream.connect(now_ns)
         case session.QUIET:
             _quiet(state, now_ns, out)
         case session.DEAD:

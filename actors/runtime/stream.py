@@ -108,10 +108,10 @@ class Stream:
         self.pending: list[Request] = []
         self.acknowledged: dict[str, tuple[str, ...]] = {}
 
-    def connect(self) -> Effects:
-        """Ask for a new connection."""
+    def connect(self, now_ns: int) -> Effects:
+        """Ask for a new connection. Its number never repeats, for mail of an earlier incarnation may still come."""
         self.phase = Phase.CONNECTING
-        self.connection += 1
+        self.connection = max(now_ns, self.connection + 1)
         self.attempt += 1
         self._forget()
         return (OpenSocket(connection=self.connection, attempt=self.attempt),)

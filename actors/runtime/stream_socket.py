@@ -100,7 +100,7 @@ class StreamSocket:
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
         self._lost = False
-        self._taken = True
+        self._taken = False  # nothing is handed over before `SocketOpened`
         self._close_reason = ""
 
     def bind(self, port: Port) -> None:
@@ -130,7 +130,7 @@ class StreamSocket:
     def _open(self, effect: OpenSocket) -> None:
         self._connection = effect.connection
         self._outbox = asyncio.Queue()
-        self._waiting, self._waiting_bytes, self._lost, self._taken = [], 0, False, True
+        self._waiting, self._waiting_bytes, self._lost, self._taken = [], 0, False, False
         self._close_reason = ""
         self._start(self._run(effect))
 
@@ -179,6 +179,8 @@ class StreamSocket:
             **options,
         ) as live:
             self._port.tell(self._port.name, SocketOpened(connection=connection))
+            self._taken = True
+            self._hand_over()  # what came before we could say that it stands
             sender = asyncio.create_task(self._send(live))
             await live.wait_closed()
             sender.cancel()

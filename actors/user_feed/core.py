@@ -83,7 +83,7 @@ def step(state: UserFeed, message: Message, now_ns: int) -> tuple[UserFeed, Effe
             _woke(state, message.timer, now_ns, out)
         case Recover():
             _say(state, "started", now_ns, out)
-            out += state.stream.connect()
+            out += state.stream.connect(now_ns)
         case Stop():
             out += (*state.stream.close("stop"), Retire())
     return state, tuple(out)
@@ -92,7 +92,7 @@ def step(state: UserFeed, message: Message, now_ns: int) -> tuple[UserFeed, Effe
 def _woke(state: UserFeed, timer: str, now_ns: int, out: list[Effect]) -> None:
     match timer:
         case session.CONNECT if state.stream.phase is Phase.BACKING_OFF:
-            out += state.stream.connect()
+            out += state.stream.connect(now_ns)
         case session.QUIET:
             out.append(LogLine(level="warning", event="user_feed.quiet"))
         case session.DEAD:

@@ -61,15 +61,21 @@ class Rig:
         self.now_ns = START_NS
         self.effects = self.give(Recover())
         if opened:
-            self.effects = self.give(SocketOpened(connection=1))
+            self.effects = self.give(SocketOpened(connection=self.connection))
+
+    @property
+    def connection(self):
+        """The connection asked for last."""
+        return self.state.stream.connection
 
     def give(self, message, after_s=0.0):
         self.now_ns += int(after_s * SECOND_NS)
         self.state, self.effects = step(self.state, message, self.now_ns)
         return self.effects
 
-    def frames(self, *frames, after_s=0.0, lost=False, connection=1):
+    def frames(self, *frames, after_s=0.0, lost=False, connection=None):
         at_ns = self.now_ns + int(after_s * SECOND_NS)
+        connection = connection or self.connection
         message = FramesArrived(connection=connection, frames=frames, received_ns=at_ns, lost=lost)
         return self.give(message, after_s)
 
@@ -101,7 +107,7 @@ BOTH = ("BTC-USD", "ETH-USD")
 
 
 def test_every_start_opens_a_connection():
-    assert Rig(opened=False).of(OpenSocket) == [OpenSocket(connection=1, attempt=1)]
+    assert Rig(opened=False).of(OpenSocket) == [OpenSocket(connection=START_NS, attempt=1)]
 
 
 def test_a18_subscribes_at_once_heartbeats_first():
@@ -118,7 +124,7 @@ def test_feeds_get_their_own_events_in_order():
     assert [part.snapshot for part in data.parts] == [True, False]
     assert [part.venue_ns for part in data.parts] == [STAMP_NS] * 2
     assert len(rig.told(FeedData, "feed:ETH-USD")) == 1
-    assert rig.of(TakeFrames) == [TakeFrames(connection=1)]
+    assert rig.of(TakeFrames) == [TakeFrames(connection=rig.connection)]
 
 
 def test_alias_one_book_two_products():
@@ -161,7 +167,7 @@ def test_a2_silence_of_2_5_s_is_told_and_of_10_s_ends_the_connection():
     rig.frames(rig.wire.book(kind="update"))
     assert rig.told(FeedData)[0].vouched_ns == 0
     rig.give(Wake(timer=DEAD, due_ns=0), 7.5)
-    assert rig.of(CloseSocket) == [CloseSocket(connection=1, reason="no heartbeat")]
+    assert rig.of(CloseSocket) == [CloseSocket(connection=rig.connection, reason="no heartbeat")]
 
 
 def test_heartbeats_after_a_silence_vouch_again():
@@ -279,35 +285,42 @@ def test_a12_unknown_channels_and_members_are_ignored():
 @pytest.mark.parametrize("code", [1000, 1001, 1006, 1011, 1012])
 def test_a1_every_close_leads_to_a_new_connection(code):
     rig = Rig().settled()
-    rig.give(SocketClosed(connection=1, code=code, reason="going", retry_s=0.75))
+    rig.give(SocketClosed(connection=rig.connection, code=code, reason="going", retry_s=0.75))
     assert [m.status for m in rig.told(FeedReset)] == [FeedStatus.DOWN] * 2
     assert rig.timers() == {CONNECT: 0.75e9}
     rig.give(Wake(timer=CONNECT, due_ns=0), 0.75)
-    assert rig.of(OpenSocket) == [OpenSocket(connection=2, attempt=1)]
-    rig.give(SocketOpened(connection=2))
+    assert rig.of(OpenSocket) == [OpenSocket(connection=rig.connection, attempt=1)]
+    rig.give(SocketOpened(connection=rig.connection))
     assert [channel for channel, _, _ in asked(rig.effects)] == ["heartbeats", "level2", "market_trades"]
 
 
 def test_a19_failures_in_a_row_count_as_attempts_until_a_heartbeat():
     rig = Rig(opened=False)
-    for connection in (1, 2, 3):
-        rig.give(SocketClosed(connection=connection, code=1006, reason="", retry_s=1))
+    for attempt in (2, 3, 4):
+        rig.give(SocketClosed(connection=rig.connection, code=1006, reason="", retry_s=1))
         rig.give(Wake(timer=CONNECT, due_ns=0), 1)
-        assert rig.of(OpenSocket)[0].attempt == connection + 1
-    rig.give(SocketOpened(connection=4))
-    rig.frames(rig.wire.beat(), connection=4)
-    rig.give(SocketClosed(connection=4, code=1006, reason="", retry_s=1))
+        assert rig.of(OpenSocket)[0].attempt == attempt
+    rig.give(SocketOpened(connection=rig.connection))
+    rig.frames(rig.wire.beat())
+    rig.give(SocketClosed(connection=rig.connection, code=1006, reason="", retry_s=1))
     rig.give(Wake(timer=CONNECT, due_ns=0), 1)
-    assert rig.of(OpenSocket) == [OpenSocket(connection=5, attempt=1)]
+    assert rig.of(OpenSocket) == [OpenSocket(connection=rig.connection, attempt=1)]
 
 
 def test_mail_of_an_earlier_connection_is_void():
     rig = Rig()
-    frame = rig.wire.book()
-    rig.give(SocketClosed(connection=1, code=1006, reason="", retry_s=1))
+    frame, first = rig.wire.book(), rig.connection
+    rig.give(SocketClosed(connection=first, code=1006, reason="", retry_s=1))
     rig.give(Wake(timer=CONNECT, due_ns=0), 1)
-    assert rig.frames(frame, connection=1) == ()
-    assert rig.give(SocketClosed(connection=1, code=1006, reason="", retry_s=1)) == ()
+    assert rig.frames(frame, connection=first) == ()
+    assert rig.give(SocketClosed(connection=first, code=1006, reason="", retry_s=1)) == ()
+
+
+def test_mail_of_an_earlier_incarnation_is_void():
+    old, new = Rig(), Rig(opened=False)
+    new.now_ns += 1
+    new.give(Recover())
+    assert new.frames(old.wire.book(), connection=old.connection) == ()
 
 
 def test_a_misspelt_product_is_missed_in_the_acknowledgement():

@@ -45,7 +45,7 @@ class Rig:
     def __init__(self):
         self.state, self.sequence, self.now_ns = UserFeed(), 0, START_NS
         self.started = self.give(Recover())
-        self.give(SocketOpened(connection=1))
+        self.give(SocketOpened(connection=START_NS))
 
     def give(self, message, after_s=0.0):
         self.now_ns += int(after_s * SECOND_NS)
@@ -202,12 +202,12 @@ def test_an_order_that_makes_no_sense_is_counted_and_the_lists_are_asked(bad):
 
 def test_b1_a_close_is_down_and_the_way_back_up_is_a_new_snapshot():
     rig = Rig().up()
-    rig.give(SocketClosed(connection=1, code=1001, reason="going away", retry_s=0.5))
+    rig.give(SocketClosed(connection=START_NS, code=1001, reason="going away", retry_s=0.5))
     assert rig.ups == [False]
     assert [t.due_ns - rig.now_ns for t in rig.of(SetTimer) if t.timer == CONNECT] == [SECOND_NS // 2]
     rig.give(Wake(timer=CONNECT, due_ns=0), 0.5)
-    assert rig.of(OpenSocket) == [OpenSocket(connection=2, attempt=2)]
-    rig.give(SocketOpened(connection=2))
+    assert rig.of(OpenSocket) == [OpenSocket(connection=rig.state.stream.connection, attempt=2)]
+    rig.give(SocketOpened(connection=rig.state.stream.connection))
     rig.sequence = 0
     rig.raw(rig.ack(heartbeats=["heartbeats"], user=["u"]))
     assert rig.ups == []

@@ -102,9 +102,9 @@ def replay():
     started_ns = frames[0][0]
     for name in (*desk.feeds, "market:0"):
         desk.give(name, Recover(), started_ns)
-    desk.give("market:0", SocketOpened(connection=1), started_ns)
+    desk.give("market:0", SocketOpened(connection=started_ns), started_ns)
     for number, (now_ns, raw) in enumerate(frames):
-        desk.give("market:0", FramesArrived(connection=1, frames=(raw.encode(),), received_ns=now_ns), now_ns)
+        desk.give("market:0", FramesArrived(connection=started_ns, frames=(raw.encode(),), received_ns=now_ns), now_ns)
         for product in plain.apply(json.loads(raw)):
             book = desk.feeds[f"feed:{product}"].book
             bid, ask = book.bids.best, book.asks.best
