@@ -58,7 +58,7 @@ def parse(text: str, name: str) -> Document:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-        return _broken(name, "(syntax)", error.problem or "not YAML", place, text)
+        return _broken(name, "(syntax)", ", ".join(filter(None, (error.context, error.problem))), place, text)
     except (yaml.YAMLError, RecursionError) as error:
         return _broken(name, "(syntax)", shown(f"not YAML: {error}"), text=text)
     if not isinstance(node, yaml.MappingNode):

@@ -1,15 +1,14 @@
 """Loads the configuration: every file, every layer, every mistake at once; or nothing at all."""
 
-import difflib
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
 from config import coherence, layers
+from config import profile as environment_profile
 from config.check import Checked, check
-from config.documents import read
+from config.documents import Document, read
 from config.files import FILES, Config
 from config.layers import Change, Overlay, Tree, laid_over
 from config.problems import ConfigError, Problem, shown
@@ -17,13 +16,6 @@ from config.resolve import resolve
 from config.secrets import literal
 from protocol.base import Value
 from protocol.policy import Policy
-
-_PROFILE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
-_NEVER_IN_A_PROFILE: tuple[tuple[str, str, object], ...] = (
-    ("app", "app.mode", "LIVE"),
-    ("app", "exchange.read_only", False),
-    ("policy", "governance.live_trading_enabled", True),
-)
 
 
 class Loaded(Value, frozen=True, kw_only=True):
@@ -62,7 +54,7 @@ def load(
     files = {which: _file(config_dir, which) for which in FILES}
     base = {which: found.data for which, found in files.items()}
     overlays = (
-        _profile(config_dir, profile),
+        environment_profile.overlay(config_dir, profile),
         layers.environment(environ or {}, base),
         layers.operator(overrides or {}, base),
     )
@@ -93,46 +85,13 @@ def _file(config_dir: Path, which: str) -> Checked:
     if document.problems and not document.data:
         return Checked({}, (*document.problems, *secrets))
     checked = check(which, document.data, file=document.file, places=document.places, whole=True)
-    return Checked(checked.data, (*document.problems, *secrets, *checked.problems))
+    return Checked(checked.data, (*secrets, *_beside(document, checked.problems)))
 
 
-def _profile(config_dir: Path, name: str | None) -> Overlay:
-    if name is None:
-        return Overlay(source="no profile", trees={})
-    source = f"profiles/{name}.yaml"
-    if not _PROFILE_NAME.fullmatch(name) or not (config_dir / source).is_file():
-        rule = f"there is no such environment profile{_near(config_dir, name)}"
-        problem = Problem(file="profiles", key="profile", value=shown(name), rule=rule)
-        return Overlay(source="profile", trees={}, problems=(problem,))
-    document = read(config_dir / source, source)
-    problems = [*document.problems, *literal(source, document.data, document.text)]
-    trees: dict[str, Tree] = {}
-    for which, tree in document.data.items():
-        if which not in FILES or not isinstance(tree, Mapping):
-            rule = f"must be a mapping under one of {', '.join(FILES)}"
-            problems.append(Problem(file=source, key=which, value=shown(tree), rule=rule))
-            continue
-        places = {path[1:]: place for path, place in document.places.items() if path[0] == which and path[1:]}
-        one = check(which, tree, file=source, places=places, whole=False)
-        problems += one.problems
-        trees[which] = one.data
-    problems += _unsafe(source, trees)
-    return Overlay(source=f"profile {name}", trees=trees, problems=tuple(problems))
-
-
-def _near(config_dir: Path, name: str) -> str:
-    known = sorted(path.stem for path in (config_dir / "profiles").glob("*.yaml"))
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]}?" if close else f"; there are {', '.join(known) or 'none'}"
-
-
-def _unsafe(source: str, trees: Mapping[str, Tree]) -> list[Problem]:
-    rule = "rule 17: an environment profile may never set mode LIVE, read_only false or live_trading_enabled true"
-    return [
-        Problem(file=source, key=key, value=shown(value), rule=rule)
-        for which, key, value in _NEVER_IN_A_PROFILE
-        if layers.at(trees.get(which, {}), key) == value
-    ]
+def _beside(document: Document, found: tuple[Problem, ...]) -> tuple[Problem, ...]:
+    """What could not be read, and what the schema says about the rest."""
+    unread = {problem.key for problem in document.problems}
+    return (*document.problems, *(problem for problem in found if problem.key not in unread))
 
 
 def _risk_profile(base: Mapping[str, Tree], overlays: tuple[Overlay, ...]) -> Tree:
