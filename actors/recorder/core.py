@@ -76,8 +76,7 @@ def step(state: State, message: Message, now_ns: int) -> tuple[State, Effects]:
         case Wake(timer="tidy"):
             return state, (Tidy(), SetTimer(timer="tidy", due_ns=now_ns + TIDY_NS))
         case Stop():
-            flushed, effects = _flush(state)
-            return flushed, (*effects, Retire())
+            return State(trouble=state.trouble), (Write(requests=state.pending), Retire())
         case _:
             return state, NO_EFFECTS
 
@@ -117,9 +116,9 @@ def _written(state: State, done: Written, now_ns: int) -> tuple[State, Effects]:
     effects: list[Effect] = []
     if done.entries:
         effects += [
-            Count(metric="recorder_commits_total"),
-            Count(metric="recorder_entries_total", by=float(done.entries)),
-            Count(metric="recorder_commit_seconds_total", by=done.took_ns / 1e9),
+            Count(metric="trader_store_commits_total"),
+            Count(metric="trader_journal_entries_total", by=float(done.entries)),
+            Count(metric="trader_store_commit_seconds_total", by=done.took_ns / 1e9),
         ]
     if done.snapshot_due:
         effects.append(TakeSnapshot())

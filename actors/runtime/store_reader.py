@@ -104,7 +104,7 @@ class StoreReader:
     def related(self, seq: int, within: int = 200_000) -> list[JournalEntry]:
         """Entries of the message `seq` and of those it caused directly, ascending, among the newest `within`.
 
-        `seq` is a process's own count: of several desk starts the newest is meant, so the caller looks at `at_ns`.
+        Numbers rise across restarts of the desk, so one names one message.
         """
         start = max(1, self.head().index - within + 1)
         entries = (unseal(index, data).entry for index, data in self.entries(start))

@@ -134,7 +134,7 @@ def writer(folder):
     end(process)
 
 
-@pytest.mark.req("E3")
+# Faults E3.
 def test_a_writer_frozen_inside_its_transaction_never_blocks_a_reader(folder):
     store = LmdbStore(folder)
     put(store, ("order/o1", b"committed"))
@@ -163,7 +163,7 @@ def test_what_a_killed_writer_had_not_committed_is_gone_and_the_lock_is_free(fol
     store.close()
 
 
-@pytest.mark.req("F6")
+# Faults F6.
 def test_the_slot_of_a_dead_reader_is_cleared(store, folder):
     readers = [child(DEAD_READER, folder) for _ in range(3)]
     for process in readers:
@@ -184,7 +184,7 @@ def test_a_reader_sees_each_commit_and_keeps_one_slot(writer, folder):
     reader.close()
 
 
-@pytest.mark.req("F3")
+# Faults F3.
 def test_a_reader_follows_the_map_when_the_writer_grows_it(writer, folder, monkeypatch):
     monkeypatch.setattr("actors.runtime.store_reader.MAP_SIZE", 256 << 10)
     reader = open_reader(folder)
@@ -208,7 +208,7 @@ def test_growth_stops_where_the_disk_has_no_room(store, monkeypatch):
     put(store, ("a", b"1"))
 
 
-@pytest.mark.req("F4")
+# Faults F4.
 def test_a_full_disk_fails_the_commit_loses_nothing_and_heals(folder):
     process = child(DISK_FULL, folder)
     out, _ = process.communicate(timeout=30)
@@ -217,7 +217,7 @@ def test_a_full_disk_fails_the_commit_loses_nothing_and_heals(folder):
     assert (failed, after) == (written, written + 1)
 
 
-@pytest.mark.req("F2")
+# Faults F2.
 def test_every_commit_is_synced_data_and_meta_page(store):
     flags = store._env.flags()
     assert (flags["sync"], flags["metasync"], flags["writemap"], flags["map_async"]) == (True, True, False, False)
@@ -240,7 +240,7 @@ def test_a_file_that_was_cut_short_is_refused_not_read(folder):
         open_reader(folder)
 
 
-@pytest.mark.req("F14")
+# Faults F14.
 @pytest.mark.parametrize("kind", ["nfs4", "cifs", "fuse.sshfs", "9p"])
 def test_a_network_mount_is_refused(tmp_path, kind):
     mounts = f"/dev/vda / ext4 rw 0 0\nserver:/x {tmp_path} {kind} rw 0 0\ntmpfs {tmp_path}-other tmpfs rw 0 0\n"

@@ -86,7 +86,6 @@ def test_entries_and_head_move_together(store):
     assert list(store.entries(6)) == []
 
 
-@pytest.mark.req("ST2")
 def test_nothing_of_a_transaction_that_raised_is_seen(store):
     put(store, ("a", b"1"))
     append(store, 1)
@@ -132,7 +131,7 @@ def test_keys_that_no_store_takes_fail_alone(store, key):
     assert store.count() == 1
 
 
-@pytest.mark.req("F3")
+# Faults F3.
 def test_a_full_store_loses_nothing_and_takes_more_after_growing(small):
     def fill():
         for n in range(1000):

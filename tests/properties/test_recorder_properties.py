@@ -37,7 +37,6 @@ def chain(count):
 
 @given(BATCHES)
 @settings(max_examples=100, deadline=None)
-@pytest.mark.req("ST3")
 def test_records_are_the_fold_of_the_journal_and_of_every_snapshot_and_its_tail(batches):
     store = MemoryStore()
     driver = Driver(store)
@@ -58,7 +57,7 @@ def test_records_are_the_fold_of_the_journal_and_of_every_snapshot_and_its_tail(
 
 @given(st.lists(st.sampled_from(["f1", "f2", "f3"]), max_size=20), st.lists(st.integers(1, 4), max_size=20))
 @settings(max_examples=100, deadline=None)
-@pytest.mark.req("X9")
+@pytest.mark.req("X1")
 def test_a_fill_is_booked_exactly_once_however_often_it_arrives(fills, sizes):
     driver = Driver(MemoryStore())
     waiting = list(fills)
@@ -77,7 +76,7 @@ def test_a_fill_is_booked_exactly_once_however_often_it_arrives(fills, sizes):
 
 @given(st.integers(2, 12), st.data())
 @settings(max_examples=150, deadline=None)
-@pytest.mark.req("F9")
+# Faults F9.
 def test_one_flipped_bit_is_found_and_its_entry_named(count, data):
     entries = chain(count)
     at = data.draw(st.integers(0, count - 1))
@@ -93,7 +92,7 @@ def test_one_flipped_bit_is_found_and_its_entry_named(count, data):
 
 @given(st.integers(3, 12), st.data())
 @settings(max_examples=100, deadline=None)
-@pytest.mark.req("F9")
+# Faults F9.
 def test_a_missing_or_reordered_entry_is_found_and_named(count, data):
     entries = chain(count)
     at = data.draw(st.integers(0, count - 2))
@@ -107,7 +106,7 @@ def test_a_missing_or_reordered_entry_is_found_and_named(count, data):
     assert found.value.index == at + 1
 
 
-@pytest.mark.req("F9")
+# Faults F9.
 @pytest.mark.parametrize("place", [1, 4, 6])
 def test_a_whole_entry_of_another_history_is_found_and_named(place):
     entries, head = chain(6), Head()
@@ -156,7 +155,7 @@ def live(store, seed, deaths):
     return acknowledged
 
 
-@pytest.mark.req("F2", "D10")
+# Faults F2, D10.
 @pytest.mark.parametrize("power", [False, True])
 def test_nothing_acknowledged_is_lost_and_nothing_is_torn_over_a_thousand_deaths(power):
     deaths = []
@@ -183,7 +182,7 @@ def filled(lives=3):
     return store
 
 
-@pytest.mark.req("F8")
+# Faults F8.
 def test_a_damaged_snapshot_is_bridged_by_an_older_one_and_more_journal():
     store = filled()
     good = check_start(store, store.shelf)
@@ -196,7 +195,7 @@ def test_a_damaged_snapshot_is_bridged_by_an_older_one_and_more_journal():
     assert check_whole(store, store.shelf).bad_snapshots == (10, 20, 30)
 
 
-@pytest.mark.req("F8")
+# Faults F8.
 def test_a_snapshot_of_another_history_is_passed_over():
     store, other = filled(), MemoryStore()
     Driver(other).deliver(*(request(n, [("k", b"other")], actor=f"x{n}") for n in range(1, 31)))
@@ -206,7 +205,7 @@ def test_a_snapshot_of_another_history_is_passed_over():
     assert check_whole(store, store.shelf).bad_snapshots == (30,)
 
 
-@pytest.mark.req("F9")
+# Faults F9.
 @pytest.mark.parametrize("damage", ["flip", "drop", "last"])
 def test_a_damaged_entry_refuses_and_names_itself_and_the_ways_out(damage):
     store = filled()
@@ -218,7 +217,7 @@ def test_a_damaged_entry_refuses_and_names_itself_and_the_ways_out(damage):
         check_start(store, store.shelf)
 
 
-@pytest.mark.req("F9")
+# Faults F9.
 def test_damage_before_the_newest_snapshot_is_found_by_the_whole_check():
     store = filled()
     store.damage(5, dict(store.entries())[5][:-1] + b"\x00")

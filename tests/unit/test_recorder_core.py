@@ -89,7 +89,7 @@ def test_entries_keep_the_order_of_arrival(driver, store):
     assert [e.entry.draft.seq for e in journal(store)] == [1, 10, 2, 20]
 
 
-@pytest.mark.req("X9")
+@pytest.mark.req("X1")
 def test_a_key_that_exists_fails_that_request_alone(driver, store):
     driver.deliver(request(1, [("fill/1", b"a")], fresh=["fill/1"]))
     driver.deliver(
@@ -134,7 +134,7 @@ def test_a_load_is_answered_with_the_records_below_its_prefix(driver):
     assert driver.to("cycle") == [Recover()]
 
 
-@pytest.mark.req("D14")
+# Faults D14.
 def test_a_load_waits_for_what_its_askers_predecessor_still_sent(driver):
     driver.post(request(7, [("portfolio/x", b"new")]))
     driver.post(Load(prefix="portfolio/", reply_to="portfolio"))  # its lane is served first
@@ -143,7 +143,7 @@ def test_a_load_waits_for_what_its_askers_predecessor_still_sent(driver):
     assert driver.to("portfolio")[1].records[0].value == b"new"
 
 
-@pytest.mark.req("F4")
+# Faults F4.
 def test_a_failing_disk_fails_every_commit_and_halts(driver, disk, store):
     disk.error = StoreFailedError("no space left")
     driver.deliver(request(1, [("a", b"1")], outbox=["o1"]), request(2, actor="risk"), note(5))
@@ -155,7 +155,7 @@ def test_a_failing_disk_fails_every_commit_and_halts(driver, disk, store):
     assert len([m for m in driver.to("risk") if isinstance(m, StoreTrouble)]) == 1  # said once
 
 
-@pytest.mark.req("F4")
+# Faults F4.
 def test_entries_nobody_waits_for_survive_a_failing_disk(driver, disk, store):
     disk.error = StoreFailedError("no space left")
     driver.deliver(note(5))
@@ -178,7 +178,7 @@ def test_what_is_kept_for_a_failing_disk_is_bounded(driver, disk):
     assert driver.store.head().index == MAX_PENDING - 1
 
 
-@pytest.mark.req("F3")
+# Faults F3.
 def test_a_full_store_grows_and_resumes_without_loss():
     store = MemoryStore(capacity=3_000)
     driver = Driver(store)
@@ -191,7 +191,7 @@ def test_a_full_store_grows_and_resumes_without_loss():
     assert [m.ok for m in troubles] == [False, True] * (len(troubles) // 2)
 
 
-@pytest.mark.req("F5", "D5")
+# Faults F5, D5.
 def test_behind_a_hung_commit_requests_and_loads_wait_and_nothing_is_lost(driver, store):
     with store.transaction():
         driver.deliver(request(1, [("a", b"1")], outbox=["o1"]), Load(prefix="a", reply_to="cycle"))
@@ -209,7 +209,7 @@ def test_behind_a_hung_commit_requests_and_loads_wait_and_nothing_is_lost(driver
     assert [m.ok for m in driver.to("risk")] == [False, True]
 
 
-@pytest.mark.req("F5")
+# Faults F5.
 def test_a_slow_commit_is_reported_until_one_is_quick(disk, store):
     driver = Driver(store)
     disk_is_slow = True
@@ -228,14 +228,14 @@ def test_a_slow_commit_is_reported_until_one_is_quick(disk, store):
     assert "probe" not in driver.timers
 
 
-@pytest.mark.req("D6")
+# Faults D6.
 def test_a_superseded_incarnation_writes_nothing(driver, store):
     driver.superseded = True
     driver.deliver(request(1, [("a", b"1")], outbox=["o1"]))
     assert (values(store), driver.sent) == ({}, [])
 
 
-@pytest.mark.req("D6")
+# Faults D6.
 def test_superseded_between_commit_and_release_it_releases_and_acknowledges_nothing(driver, store):
     def fence(point):
         driver.superseded = point == "synced"

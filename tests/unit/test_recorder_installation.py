@@ -46,7 +46,7 @@ def test_a_first_run_makes_marker_and_store_and_the_next_finds_them(tmp_path):
     assert again.installation == first.installation
 
 
-@pytest.mark.req("F10")
+# Faults F10.
 def test_marker_without_store_refuses_and_names_the_ways_out(tmp_path):
     run(tmp_path, commits=1).store.close()
     shutil.rmtree(tmp_path / "store")
@@ -55,7 +55,7 @@ def test_marker_without_store_refuses_and_names_the_ways_out(tmp_path):
     assert not (tmp_path / "store").exists()  # never silently a new one
 
 
-@pytest.mark.req("F10")
+# Faults F10.
 def test_a_store_with_contents_but_no_marker_refuses(tmp_path):
     run(tmp_path, commits=1).store.close()
     (tmp_path / MARKER).unlink()
@@ -71,7 +71,7 @@ def test_a_first_run_that_died_before_its_marker_is_a_first_run_again(tmp_path):
     assert again.first_run
 
 
-@pytest.mark.req("F12")
+# Faults F12.
 def test_a_newer_schema_refuses(tmp_path):
     run(tmp_path, commits=1).store.close()
     rewrite(tmp_path, schema=codec.SCHEMA_VERSION + 1)
@@ -79,7 +79,7 @@ def test_a_newer_schema_refuses(tmp_path):
         run(tmp_path)
 
 
-@pytest.mark.req("F11")
+# Faults F11.
 def test_an_older_schema_is_taken_over(tmp_path, monkeypatch):
     run(tmp_path, commits=1).store.close()
     monkeypatch.setattr(codec, "SCHEMA_VERSION", codec.SCHEMA_VERSION + 1)
@@ -114,7 +114,7 @@ def test_an_unreadable_marker_refuses(tmp_path):
         run(tmp_path)
 
 
-@pytest.mark.req("F9")
+# Faults F9.
 def test_a_file_that_is_no_store_refuses(tmp_path):
     run(tmp_path, commits=1).store.close()
     (tmp_path / "store" / "data.mdb").write_bytes(b"x" * 65536)
@@ -122,7 +122,7 @@ def test_a_file_that_is_no_store_refuses(tmp_path):
         run(tmp_path)
 
 
-@pytest.mark.req("F8")
+# Faults F8.
 def test_a_damaged_snapshot_file_is_passed_over_and_removed(tmp_path):
     opened = run(tmp_path, commits=3)
     take_snapshot(opened.store)
@@ -166,6 +166,7 @@ def test_a_store_that_cannot_take_snapshots_still_commits(monkeypatch, tmp_path)
     store.close()
 
 
+@pytest.mark.req("RET1")
 def test_entries_past_retention_go_but_none_that_a_start_needs():
     store = MemoryStore()
     driver = Driver(store)
@@ -189,7 +190,7 @@ def test_a_journal_whose_beginning_is_gone_needs_a_good_snapshot():
         check_whole(store, store.shelf)
 
 
-@pytest.mark.req("P9")
+# P9: the store's share of a start within 10 s.
 @pytest.mark.slow
 def test_a_million_entries_start_within_two_seconds(tmp_path):
     opened = run(tmp_path)
