@@ -4,7 +4,7 @@ Sans-I/O where it decides: the server owns the loop and the clock and calls `adv
 A market drives the matching engine through `Matching` and never looks at orders.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Protocol
 
@@ -99,7 +99,3 @@ class Market(Protocol):
 
     def halt(self, product: str, halted: bool) -> None:
         """Stop or resume everything the market does in `product`: no trades, an unchanged book."""
-
-
-MarketFactory = Callable[[Matching, int], Market]
-"""Builds a market on a matching engine as of a start time (UTC nanoseconds)."""

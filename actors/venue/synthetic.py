@@ -16,7 +16,7 @@ STEP_NS = NS // 10
 COLD_NS = 2 * NS
 STALL_NS = 5 * NS
 """After a longer pause than this, prices catch up without showing every step to the engine."""
-PLANTED_HEAT = 1.4
+PLANTED_HEAT = 1.5
 PLANTED_ACTIVITY = 4.0
 ACTIVITY_FADE = 0.99997
 """Per step: a burst of trading halves within forty minutes."""
@@ -104,8 +104,8 @@ class SyntheticMarket(RecordedMarket):
         maker.flow(self._venue, seconds, tilt, self._now_ns)
 
     def _catch_up(self, until_ns: int) -> None:
-        """After a stall: whole seconds straight into the bars, the engine sees only the end of it."""
-        stride_s = max(1, (until_ns - self._now_ns) // NS // 3600)
+        """After a stall: a few seconds at a time straight into the bars, the engine sees only the end of it."""
+        stride_s = min(max(1, (until_ns - self._now_ns) // NS // 15), 10)
         while self._now_ns + stride_s * NS <= until_ns:
             self._now_ns += stride_s * NS
             self._model.step(float(stride_s))

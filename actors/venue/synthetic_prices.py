@@ -16,7 +16,7 @@ YEAR_S = 365 * 86_400
 HOME_S = 14 * 3600.0
 """Own moves fade with this time constant, so that no coin wanders off for good."""
 BTC_HOME_S = 5 * 86_400.0
-PULSE_EVERY_S = {1: 9.0 * 3600, 2: 2.0 * 3600, 3: 5.0 * 3600}
+PULSE_EVERY_S = {1: 9.0 * 3600, 2: 2.2 * 3600, 3: 5.0 * 3600}
 """By tier: mean time between moves large enough for a trigger."""
 HEAT_FADE_S = 5400.0
 
@@ -28,9 +28,9 @@ class Coin:
 
     def __init__(self, listing: Listing, price: float, heat: float) -> None:
         self.log_price = log(price)
-        self.btc, self.alt = listing.beta_btc, listing.beta_alt * 0.90 * 0.8
+        self.btc, self.alt = listing.beta_btc, listing.beta_alt * 0.90 * 0.75
         own = (listing.vol_pct**2 - (listing.beta_btc * 52.0) ** 2 - (listing.beta_alt * 90.0) ** 2) / 1e4
-        self.own = 0.0 if listing.product_id == "BTC-USD" else 0.8 * sqrt(max(own, 0.04))
+        self.own = 0.0 if listing.product_id == "BTC-USD" else 0.75 * sqrt(max(own, 0.04))
         self.heat = heat
         self.own_move = 0.0
         self.pulse, self.pulse_s = 0.0, 0.0
@@ -127,6 +127,6 @@ def _wander(random: Random, heat: float, fade: float, spread: float) -> float:
 
 
 def _begin_pulse(random: Random, coin: Coin) -> None:
-    size = random.uniform(0.028, 0.044) * (1.0 if coin.tier == 2 else 0.35 if coin.tier == 1 else 0.7)
+    size = random.uniform(0.028, 0.042) * (1.0 if coin.tier == 2 else 0.35 if coin.tier == 1 else 0.7)
     coin.pulse_s = random.uniform(300.0, 540.0)
     coin.pulse = (size if random.random() < 0.6 else -size) / coin.pulse_s
