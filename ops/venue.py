@@ -8,7 +8,6 @@ import argparse
 
 from actors.venue.server_options import add_options, options
 from ops.exits import Exit, VerbError
-from protocol.coinbase.keys import BadKey
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -22,5 +21,5 @@ def main(args: argparse.Namespace) -> int:
 
     try:
         return server.run(options(args))
-    except (BadKey, ValueError, OSError) as error:
+    except (ValueError, OSError) as error:
         raise VerbError(f"the venue cannot start: {error}", Exit.REFUSED) from error

@@ -12,6 +12,7 @@ class Launch(Value, frozen=True, kw_only=True):
     `venue` is embedded or coinbase; `profile` the environment profile; `overlay` what that profile changed.
     """
 
+    version: str
     mode: str
     venue: str
     profile: str

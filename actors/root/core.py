@@ -13,6 +13,7 @@ from protocol.base import Value
 from protocol.instants import SECOND_NS
 
 DESK = "desk"
+REFUSED = 4
 GAVE_UP = 70
 REVOKED = 75
 
@@ -148,6 +149,8 @@ def _exited(root: Root, event: Exited, now_ns: int) -> tuple[Root, tuple[Action,
     if root.stopping is not None:
         root = replace(root, code=root.code or (event.code if event.name == DESK else 0))
         return _stop_next(root, now_ns)
+    if event.name == DESK and event.code == REFUSED:  # its store must not be used: another start changes nothing
+        return _stop_next(replace(root, stopping=-1, code=REFUSED), now_ns)
     if event.name != DESK or child is None or not _counts(event, child, now_ns):
         return root, (Start(name=event.name),)
     deaths = tuple(t for t in (*root.deaths_ns, now_ns) if now_ns - t < STORM_NS)

@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-
 from actors.root import core
 from actors.root.core import DESK, Action, Event, Exited, Finish, Kill, LatchKill, Root, Start, Started, Terminate
 from actors.runtime import control_frames
@@ -72,6 +71,11 @@ class RootProcess:
                 task.cancel()
 
     # --- events and actions ---------------------------------------------------------------------------------------
+
+    def learn(self, **facts: Any) -> None:
+        """Put facts into `run.json`."""
+        self._facts.update(facts)
+        self._write()
 
     def _event(self, event: Event) -> None:
         self._root, actions = core.step(self._root, event, self._clock.now_ns())

@@ -1,0 +1,55 @@
+"""The alpha process: the strategy host behind a bridge. It may load what it likes and die when it likes."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from actors.compose.common import launch_of
+from actors.runtime import logging
+from actors.runtime.bridge import Bridge
+from actors.runtime.clock import SystemClock
+from actors.runtime.metrics import Counters
+from actors.runtime.node import Node
+from actors.runtime.pages import EpochPage, PulsePage
+from actors.runtime.pumps import AsyncioPump
+from actors.runtime.restarts import Child, Group
+from actors.runtime.role import Context, Role, Run
+from actors.runtime.tree import Member
+from actors.strategy import actor as strategy
+
+
+async def run(state_dir: Path, groups: Iterable[Group], actors: Iterable[tuple[Child, str]]) -> int:
+    """Serve the desk until this process is told to end. A lost bridge is reconnected for ever."""
+    launch = launch_of(state_dir)
+    logging.configure("alpha", state_dir, launch.policy.monitoring.log_level)
+    clock, loop = SystemClock(), asyncio.get_running_loop()
+    run_ = Run(
+        bot=launch.bot, mode=launch.mode, state_dir=state_dir, rest_url="", market_url="", user_url="", seed=launch.seed
+    )
+    context = Context(
+        clock=clock,
+        policy=launch.policy,
+        run=run_,
+        metrics=Counters(),
+        epoch=EpochPage.open(state_dir),
+        heartbeat=PulsePage.open(state_dir),
+    )
+    roles: dict[str, Callable[[str], Role[Any]]] = {"strategy:host": lambda _: strategy.role(context)}
+    pump = AsyncioPump(clock, loop)
+    members = [Member(child=child, role=roles[child.name], pump=name) for child, name in actors]
+    ended: asyncio.Future[int] = loop.create_future()
+    node = Node(clock, groups, members, {"core": pump}, journal=None, escalate=lambda _: _end(loop, ended, 1))
+    bridge = Bridge(state_dir / "alpha.sock", node.directory)
+    node.directory.route("", bridge)
+    await bridge.connect()
+    pump.start()
+    node.start()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _end, loop, ended, 0)
+    return await ended
+
+
+def _end(loop: asyncio.AbstractEventLoop, ended: "asyncio.Future[int]", code: int) -> None:
+    loop.call_soon_threadsafe(lambda: None if ended.done() else ended.set_result(code))

@@ -1,0 +1,158 @@
+"""The root process: lock, leftovers, launch file, and the command line of every child."""
+
+import asyncio
+import fcntl
+import os
+import shutil
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from actors.compose.common import LAUNCH_FILE
+from actors.root.core import Spec
+from actors.root.edge import RootProcess, command, facts
+from actors.runtime import logging
+from actors.runtime.clock import SystemClock
+from protocol import launch
+from protocol.launch import Launch
+
+if TYPE_CHECKING:
+    from supervisor import Plan
+
+REFUSED = 4
+KEY_FILE = "venue-key.json"
+VENUE_STATE = "venue.state"
+
+
+def run(plan: "Plan", specs: tuple[Spec, ...]) -> int:
+    """Take the installation, run the tree, and let go of it. One clear line where it is somebody else's."""
+    plan.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = _lock(plan.state_dir / "lock")
+    if lock is None:
+        holder = (plan.state_dir / "lock").read_text().strip() or "unknown"
+        sys.stderr.write(f"trader: single-instance lock: {plan.state_dir} is run by process {holder}\n")
+        return REFUSED
+    with lock:
+        if plan.fresh:
+            _clear(plan.state_dir)
+        logging.configure("root", plan.state_dir, plan.policy.monitoring.log_level)
+        return asyncio.run(_Root(plan, specs).run())
+
+
+def _lock(path: Path) -> IO[str] | None:
+    """A kernel lock held for life: it falls with the process, whatever kills it."""
+    held = path.open("a+")
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        held.close()
+        return None
+    held.truncate(0)
+    held.write(f"{os.getpid()}\n")
+    held.flush()
+    return held
+
+
+def _clear(state_dir: Path) -> None:
+    """`--fresh`: a new installation, the old one moved aside so that nothing is lost."""
+    old = state_dir / "replaced"
+    shutil.rmtree(old, ignore_errors=True)
+    kept = [path for path in state_dir.iterdir() if path.name not in {"lock", "logs", "replaced"}]
+    old.mkdir()
+    for path in kept:
+        path.rename(old / path.name)
+
+
+class _Root:
+    """The pieces of one run that depend on each other's ready lines."""
+
+    def __init__(self, plan: "Plan", specs: tuple[Spec, ...]) -> None:
+        self._plan = plan
+        self._specs = specs
+        self._venue: dict[str, Any] = {}
+        self._bot = plan.policy.risk.managed_position_tag
+        self._port = plan.venue_port
+
+    async def run(self) -> int:
+        plan = self._plan
+        process = RootProcess(
+            self._specs,
+            {"venue": self._venue_command, "watchdog": self._watchdog_command, **self._inner_commands()},
+            plan.state_dir,
+            facts(plan.mode, plan.state_dir, SystemClock().now_ns()),
+            {"venue": self._venue_ready, "watchdog": lambda _: None},
+        )
+        self._process = process
+        return await process.run(plan.for_s, self._announce)
+
+    def _venue_command(self) -> list[str]:
+        plan, state = self._plan, self._plan.state_dir
+        return command(
+            "actors.venue",
+            *("--port", str(self._port)),
+            *("--market", plan.market),
+            *("--seed", str(plan.seed)),
+            *("--cash", plan.cash),
+            *("--key-file", str(state / KEY_FILE)),
+            *("--state", str(state / VENUE_STATE)),
+        )
+
+    def _venue_ready(self, line: dict[str, Any]) -> None:
+        """A restarted venue keeps its port: nobody has to be told."""
+        self._venue = line
+        self._port = int(str(line["rest"]).rsplit(":", 1)[1].partition("/")[0])
+        self._process.learn(venue_url=line["rest"], venue_ws_url=line["ws"])
+        plan = self._plan
+        launched = Launch(
+            version=_version(),
+            mode=plan.mode,
+            venue="embedded",
+            profile=plan.profile,
+            overlay=plan.overlay,
+            bot=self._bot,
+            seed=plan.seed,
+            rest_url=line["rest"],
+            market_url=line["ws"],
+            user_url=line["ws"],
+            key_file=str(line["key_file"]),
+            health_port=plan.policy.monitoring.health_port,
+            metrics_port=plan.policy.monitoring.metrics_port,
+            move_ports=plan.profile == "embedded",
+            policy=plan.policy,
+        )
+        (plan.state_dir / LAUNCH_FILE).write_bytes(launch.encode(launched))
+
+    def _watchdog_command(self) -> list[str]:
+        plan = self._plan
+        return command(
+            "actors.watchdog",
+            *("--state", str(plan.state_dir)),
+            *("--rest", self._venue["rest"]),
+            *("--key-file", str(self._venue["key_file"])),
+            *("--bot", self._bot),
+            *("--root-pid", str(os.getpid())),
+            *("--token-life", str(plan.policy.auth.order_token_life_s)),
+        )
+
+    def _inner_commands(self) -> dict[str, Any]:
+        state = str(self._plan.state_dir)
+        return {name: lambda name=name: command("supervisor", name, "--state", state) for name in ("alpha", "desk")}
+
+    def _announce(self, told: dict[str, Any]) -> None:
+        """What an operator needs to know first."""
+        lines = [
+            f"247trader {_version()}: {told['mode']} on the embedded venue, armed",
+            *(f"  {name:<9} {told.get(f'{name}_pid')}" for name in ("venue", "watchdog", "alpha", "desk")),
+            f"metrics {told['metrics_url']}  health {told['health_url']}",
+            "next: ./ops/trader status · ./ops/trader why BTC-USD · ./ops/trader kill --reason TEXT",
+        ]
+        sys.stdout.write("\n".join(lines) + "\n")
+        sys.stdout.flush()
+
+
+def _version() -> str:
+    try:
+        return version("trader247")
+    except PackageNotFoundError:
+        return "0.1.0"

@@ -1,0 +1,257 @@
+"""CPU per market-data message: our whole path from socket to quote, against a bare client that only decodes.
+
+The bar is 1.5 times the bare client (a `websockets` client that decodes the same frames with the same typed decoder).
+Both read the same frames from a server in another process, each in a process of its own.
+"""
+
+import asyncio
+import json
+import multiprocessing
+import random
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
+
+import uvloop
+from websockets.asyncio.client import connect
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+
+from actors.feed.actor import connection_role, role
+from actors.feed.connection import Route
+from actors.runtime.address import Directory
+from actors.runtime.clock import SystemClock
+from actors.runtime.mailbox import Mailbox
+from actors.runtime.pumps import AsyncioPump
+from actors.runtime.role import Role
+from actors.runtime.shell import Shell, SteppedShell
+from actors.runtime.stream_socket import Budget
+from protocol.base import Envelope
+from protocol.coinbase.websocket import MAX_FRAME_BYTES, decode_frame
+from protocol.coinbase.wire import format_rfc3339
+from protocol.effects import LogLine, Spawn
+from protocol.ids import ProductId
+from protocol.lifecycle import ActorExited
+
+PRODUCTS = (ProductId("BTC-USD"), ProductId("ETH-USD"))
+WARM = 500
+MESSAGES = 8_000
+ROUNDS = 3
+PACED_PER_S = 2_000
+LEVELS = 2_000
+START_NS = 1_790_000_000_000_000_000
+BAR = 1.5
+
+
+# ---- the server's side
+
+
+def frames(count: int, seed: int = 42) -> list[str]:
+    """A session like a recorded one: six levels a batch near the top, some trades, a heartbeat now and then."""
+    chance = random.Random(seed)  # noqa: S311 - a repeatable tape, no secret
+    acknowledged = {"subscriptions": {"heartbeats": ["heartbeats"], "level2": PRODUCTS, "market_trades": PRODUCTS}}
+    out = [_frame(n, "subscriptions", acknowledged) for n in range(3)]
+    out += [_frame(len(out), "l2_data", _snapshot(product)) for product in PRODUCTS]
+    while len(out) < count:
+        out.append(_frame(len(out), *_event(len(out), chance)))
+    return out
+
+
+def _frame(number: int, channel: str, event: dict[str, Any]) -> str:
+    at = format_rfc3339(START_NS + number * 1_000_000)
+    frame = {"channel": channel, "timestamp": at, "sequence_num": number, "events": [event]}
+    return json.dumps(frame, separators=(",", ":"))
+
+
+def _event(number: int, chance: random.Random) -> tuple[str, dict[str, Any]]:
+    product = chance.choice(PRODUCTS)
+    if number % 40 == 0:
+        return "heartbeats", {"current_time": "2026-08-09 21:05:48 +0000 UTC", "heartbeat_counter": number}
+    if number % 13 == 0:
+        trade = {"product_id": product, "trade_id": str(number), "price": "100000.01", "size": "0.002"}
+        at = format_rfc3339(START_NS + number * 1_000_000)
+        return "market_trades", {"type": "update", "trades": [trade | {"time": at, "side": "BUY"}]}
+    sign = chance.choice((-1, 1))
+    levels = [_level(sign, int(chance.expovariate(1 / 40)), chance.choice(("0", "0.35", "1.25"))) for _ in range(6)]
+    return "l2_data", {"type": "update", "product_id": product, "updates": levels}
+
+
+def _level(sign: int, steps: int, size: str) -> dict[str, str]:
+    side, price = ("bid", 100_000 - steps / 10) if sign < 0 else ("offer", 100_000.1 + steps / 10)
+    at = format_rfc3339(START_NS)
+    return {"side": side, "event_time": at, "price_level": f"{price:.2f}", "new_quantity": size}
+
+
+def _snapshot(product: str) -> dict[str, Any]:
+    levels = [_level(sign, steps, "0.5") for sign in (-1, 1) for steps in range(LEVELS)]
+    return {"type": "snapshot", "product_id": product, "updates": levels}
+
+
+def _serve(pipe: Connection, per_s: int) -> None:
+    asyncio.run(_server(pipe, frames(WARM + MESSAGES), per_s))
+
+
+async def _server(pipe: Connection, tape: list[str], per_s: int) -> None:
+    async def session(live: ServerConnection) -> None:
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        for number, frame in enumerate(tape):
+            await live.send(frame)
+            if per_s and (ahead := begun + number / per_s - loop.time()) > 0:
+                await asyncio.sleep(ahead)
+        await live.close()
+
+    async with serve(session, "127.0.0.1", 0, compression=None) as server:
+        pipe.send(server.sockets[0].getsockname()[1])
+        await asyncio.to_thread(pipe.recv)
+
+
+# ---- the two clients
+
+
+class Meter:
+    """CPU of this process between the warm-up and the last message, per message."""
+
+    def __init__(self) -> None:
+        self.seen = 0
+        self.begun = 0.0
+        self.us = 0.0
+
+    def count(self, messages: int = 1) -> None:
+        """So many more were handled."""
+        before = self.seen
+        self.seen += messages
+        if before < WARM <= self.seen:
+            self.begun = time.process_time()
+        if before < WARM + MESSAGES <= self.seen:
+            self.us = (time.process_time() - self.begun) / MESSAGES * 1e6
+
+
+async def bare(port: int) -> float:
+    """A client that decodes and forgets. Returns microseconds of CPU per message."""
+    meter = Meter()
+    async with connect(f"ws://127.0.0.1:{port}", max_size=MAX_FRAME_BYTES, compression=None, proxy=None) as live:
+        try:
+            while True:
+                decode_frame(await live.recv(decode=False))
+                meter.count()
+        except ConnectionClosed:
+            return meter.us
+
+
+class Quiet:
+    """The services of a process without recorder, whose metrics nobody reads; unknown names take mail and forget it."""
+
+    journal = None
+
+    def __init__(self, clock: SystemClock) -> None:
+        self.directory = Directory(clock, lambda _envelope, _reason: None)
+        self.metrics = self
+        self.ended: list[ActorExited] = []
+        self.directory.route("", self)
+
+    def put(self, envelope: Envelope) -> None:
+        """A reader that only takes."""
+
+    def count(self, metric: str, labels: tuple[tuple[str, str], ...] = (), by: float = 1.0) -> None:
+        """Counts nothing."""
+
+    def log(self, name: str, line: LogLine, cause: int) -> None:
+        """Logs nothing."""
+
+    def spawn(self, parent: str, spawn: Spawn, cause: int) -> None:
+        """Starts nobody."""
+
+    def exited(self, _shell: Shell, exit_: ActorExited) -> None:
+        """Keeps who ended: nobody should."""
+        self.ended.append(exit_)
+
+    def overflow(self, box: Mailbox) -> None:
+        """Notes nothing."""
+
+
+async def whole(port: int) -> float:
+    """Our path: socket, connection actor, two feeds, quotes to four readers. Microseconds of CPU per message."""
+    clock, meter, closed = SystemClock(), Meter(), asyncio.Event()
+    services, pump = Quiet(clock), AsyncioPump(clock, asyncio.get_running_loop())
+    market = connection_role(_at(port), tuple(Route(product, (product,)) for product in PRODUCTS), Budget())
+    roles = {f"feed:{product}": role(_at(port), product, "market:0") for product in PRODUCTS}
+    roles["market:0"] = _metered(market, meter, closed)
+    shells = [
+        SteppedShell.start(services, services.directory.open(name, pump), made, lambda _shell: None)
+        for name, made in roles.items()
+    ]
+    pump.start()
+    await closed.wait()
+    pump.stop()
+    for shell in shells:
+        shell.stop(block=False)
+    if services.ended:
+        raise RuntimeError(f"an actor ended: {services.ended[0].error}")
+    return meter.us
+
+
+def _at(port: int) -> Any:
+    """The part of a context that the feed room reads: where its venue is."""
+    run = type("Run", (), {"market_url": f"ws://127.0.0.1:{port}"})
+    return type("Context", (), {"run": run})
+
+
+def _metered(market: Role[Any], meter: Meter, closed: asyncio.Event) -> Role[Any]:
+    """The connection's role, with its frames counted as they are handled."""
+
+    def step(state: Any, message: Any, now_ns: int) -> Any:
+        result = market.step(state, message, now_ns)
+        meter.count(len(getattr(message, "frames", ())))
+        if meter.us:
+            closed.set()
+        return result
+
+    return Role(step=step, initial=market.initial, accepts=market.accepts, journaled=False, edge=market.edge)
+
+
+def _client(pipe: Connection, kind: str, port: int) -> None:
+    client = {"bare": bare, "whole": whole}[kind]
+    pipe.send(uvloop.run(client(port)))
+
+
+# ---- the comparison
+
+
+def _measure(kind: str, per_s: int) -> float:
+    spawn = multiprocessing.get_context("spawn")
+    server_end, server_pipe = spawn.Pipe()
+    client_end, client_pipe = spawn.Pipe()
+    server = spawn.Process(target=_serve, args=(server_pipe, per_s), daemon=True)
+    server.start()
+    client = spawn.Process(target=_client, args=(client_pipe, kind, server_end.recv()), daemon=True)
+    client.start()
+    client_pipe.close()  # so that a client's death ends the wait
+    try:
+        if not client_end.poll(120):
+            raise TimeoutError(f"{kind} client did not finish")
+        return float(client_end.recv())
+    finally:
+        server_end.send("stop")
+        for process in (client, server):
+            process.join(5)
+            process.kill()
+
+
+def _compare(per_s: int, measure: Callable[[str, int], float] = _measure) -> dict[str, float]:
+    """The best of a few rounds each, taken alternately: noise only ever adds."""
+    rounds = [(measure("bare", per_s), measure("whole", per_s)) for _ in range(ROUNDS)]
+    plain, ours = (min(column) for column in zip(*rounds, strict=True))
+    return {"bare_us": round(plain, 2), "whole_us": round(ours, 2), "ratio": round(ours / plain, 3)}
+
+
+def run() -> dict[str, Any]:
+    """CPU microseconds per message, flooded and paced; `passed`: both ratios within the bar."""
+    flooded, paced = _compare(0), _compare(PACED_PER_S)
+    passed = max(flooded["ratio"], paced["ratio"]) <= BAR
+    return {"messages": MESSAGES, "flooded": flooded, "paced": paced, "bar": BAR, "passed": passed}
+
+
+if __name__ == "__main__":
+    print(json.dumps(run(), indent=2))

@@ -1,0 +1,98 @@
+"""Run the trader: on the embedded venue unless told otherwise. Ctrl-C or SIGTERM stops it with nothing resting."""
+
+import argparse
+import os
+from pathlib import Path
+
+from config.load import Loaded, load
+from config.problems import ConfigError
+from ops.cli import ROOT
+from ops.exits import Exit, VerbError
+from ops.output import note
+
+MODES = ("dry-run", "paper", "live")
+VENUES = ("embedded", "coinbase")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of `run`."""
+    parser.add_argument("--mode", choices=MODES, help="default: paper on the embedded venue")
+    parser.add_argument("--venue", choices=VENUES, default="embedded")
+    parser.add_argument("--market", default="synthetic", help="synthetic, or tape:PATH[,from=TIME][,speed=N][,as=USD]")
+    parser.add_argument("--market-data", choices=("streaming",), default="streaming")
+    parser.add_argument("--seed", type=int, default=1, help="of the synthetic market (default 1)")
+    parser.add_argument("--fresh", action="store_true", help="start a new installation (embedded profile only)")
+    parser.add_argument("--cash", default="10000", help="embedded venue's opening balance in USD (default 10000)")
+    parser.add_argument("--profile", help="environment profile (default: embedded, on the embedded venue)")
+    parser.add_argument("--for", dest="for_s", type=float, metavar="SECONDS", help="stop by itself after this time")
+    parser.add_argument("--metrics-port", type=int, help="0: any free one")
+    parser.add_argument("--health-port", type=int, help="0: any free one")
+    parser.add_argument("--venue-port", type=int, default=0, help="0: any free one (default)")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Checks that this run is allowed, resolves the configuration, and hands over to the root process."""
+    mode = (args.mode or "paper").upper().replace("-", "_")
+    _allowed(mode, args.venue)
+    profile = args.profile or "embedded"
+    loaded = _configuration(args, mode, profile)
+    _tell(loaded)
+    import supervisor  # noqa: PLC0415 - the whole house is loaded only when it is run
+
+    return supervisor.root(_plan(args, mode, profile, loaded))
+
+
+def _allowed(mode: str, venue: str) -> None:
+    """The table of modes and venues (requirements §3); what cannot be gated yet is refused, never half allowed."""
+    if mode == "LIVE" and venue == "embedded":
+        raise VerbError("live trading on the embedded venue is a contradiction: choose one", Exit.REFUSED)
+    if venue == "coinbase":
+        text = "the Coinbase venue is not open: its gates (alerts, clock, signed permit) are not part of this version"
+        raise VerbError(text, Exit.REFUSED)
+
+
+def _configuration(args: argparse.Namespace, mode: str, profile: str) -> Loaded:
+    overrides = {"app.mode": mode}
+    for option, key in (("metrics_port", "metrics_port"), ("health_port", "healthcheck_port")):
+        port = getattr(args, option)
+        if port is not None:
+            overrides[f"app.monitoring.{key}"] = str(port)
+    try:
+        return load(args.config, profile=profile, overrides=overrides, environ=os.environ)
+    except ConfigError as error:
+        raise VerbError(f"the configuration is refused:\n{error}", Exit.REFUSED) from None
+
+
+def _tell(loaded: Loaded) -> None:
+    for problem in loaded.warnings:
+        note(f"warning: {problem}")
+    if loaded.applied:
+        note(f"from the environment: {', '.join(loaded.applied)}")
+
+
+def _plan(args: argparse.Namespace, mode: str, profile: str, loaded: Loaded) -> "supervisor.Plan":  # noqa: F821
+    import supervisor  # noqa: PLC0415 - as above
+
+    return supervisor.Plan(
+        state_dir=args.state,
+        mode=mode,
+        profile=profile,
+        overlay=tuple(str(change) for change in loaded.changes),
+        policy=loaded.policy,
+        market=_from_here(args.market),
+        seed=args.seed,
+        cash=args.cash,
+        venue_port=args.venue_port,
+        fresh=args.fresh,
+        for_s=args.for_s,
+        code=ROOT,
+    )
+
+
+def _from_here(market: str) -> str:
+    """A tape's path is the caller's, not a child process's."""
+    kind, _, rest = market.partition(":")
+    if kind != "tape":
+        return market
+    path, comma, options = rest.partition(",")
+    return f"tape:{Path(path).expanduser().absolute()}{comma}{options}"
