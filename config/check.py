@@ -11,7 +11,7 @@ from msgspec import inspect
 
 from config.deprecated import DEPRECATED
 from config.files import FILES
-from config.problems import Problem, shown
+from config.problems import Problem, dotted, shown
 from config.schema import Range
 from config.secrets import hide
 from protocol.policy import Mode
@@ -70,7 +70,7 @@ class _Checker:
         fields = {f.encode_name: f for f in found.fields}
         for name in data:
             if name not in fields:
-                self._refuse((*path, name), data[name], unknown(".".join((*path, name)), name, list(fields)))
+                self._refuse((*path, name), data[name], unknown(dotted((*path, name)), name, list(fields)))
         if self._whole:
             for name in (f.encode_name for f in found.fields if f.required and f.encode_name not in data):
                 self._refuse((*path, name), "missing", "a required key is missing")
@@ -121,7 +121,7 @@ class _Checker:
         line, column = self._places.get(path, (0, 0))
         found = shown(hide(path[-1], value))
         self.problems.append(
-            Problem(file=self._file, key=".".join(path), value=found, rule=rule, line=line, column=column)
+            Problem(file=self._file, key=dotted(path), value=found, rule=rule, line=line, column=column)
         )
         return _BAD
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from config.problems import Problem, shown
+from config.problems import Problem, dotted, shown
 from config.secrets import hide
 from protocol.base import Value
 
@@ -121,7 +121,7 @@ class _Walk:
 
     def _refuse(self, node: yaml.Node, path: Keys, rule: str) -> None:
         line, column = node.start_mark.line + 1, node.start_mark.column + 1
-        key = ".".join(path)
+        key = dotted(path)
         value = shown(hide(path[-1], node.value) if isinstance(node, yaml.ScalarNode) else "…")
         self.problems.append(Problem(file=self.file, key=key, value=value, rule=rule, line=line, column=column))
 

@@ -112,10 +112,10 @@ def _said(
     for name, path in paths.items():
         place = _find(path, base)
         if looks_secret(values[name]):
-            problems.append(Problem(file=source, key=name, value="(hidden)", rule=RULE))
+            problems.append(Problem(file=source, key=shown(name), value="(hidden)", rule=RULE))
         elif place is None:
             rule = "no key of that name; TRADER__SECTION__KEY names section and key as the files do"
-            problems.append(Problem(file=source, key=name, value="(not read)", rule=rule))
+            problems.append(Problem(file=source, key=shown(name), value="(not read)", rule=rule))
         else:
             which, key = place
             one = check(which, planted(key, scalar(values[name])), file=source, whole=False)

@@ -42,5 +42,10 @@ def shown(value: object) -> str:
         return "nothing"
     if isinstance(value, bool):
         return str(value).lower()
-    text = str(value).encode("unicode_escape").decode("ascii")
+    text = str(value).encode("unicode_escape").decode("ascii") or "''"
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+def dotted(path: Iterable[str]) -> str:
+    """A key's path as people write it."""
+    return ".".join(map(shown, path))

@@ -40,7 +40,7 @@ def overlay(config_dir: Path, name: str | None) -> Overlay:
 def _part(document: Document, which: str, tree: object) -> Checked:
     if which not in FILES or not isinstance(tree, Mapping):
         rule = f"must be a mapping under one of {', '.join(FILES)}"
-        problem = Problem(file=document.file, key=which, value=shown(hide(which, tree)), rule=rule)
+        problem = Problem(file=document.file, key=shown(which), value=shown(hide(which, tree)), rule=rule)
         return Checked({}, (problem,))
     places = {path[1:]: place for path, place in document.places.items() if path[0] == which and path[1:]}
     return check(which, tree, file=document.file, places=places, whole=False)

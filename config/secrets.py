@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 
-from config.problems import Problem
+from config.problems import Problem, dotted
 
 _NAME = re.compile(
     r"secret|password|passwd|passphrase|private_?key|api_?key|token(?!_life)|credential|webhook", re.IGNORECASE
@@ -45,15 +45,15 @@ def literal(file: str, data: Mapping[str, object], text: str) -> tuple[Problem, 
         for number, line in lines
         if looks_secret(line)
     ]
-    return (*_named(file, data, ""), *shapes)
+    return (*_named(file, data, ()), *shapes)
 
 
-def _named(file: str, node: object, path: str) -> Iterator[Problem]:
+def _named(file: str, node: object, path: tuple[str, ...]) -> Iterator[Problem]:
     if isinstance(node, Mapping):
         for key, value in node.items():
-            yield from _named(file, value, f"{path}.{key}" if path else str(key))
+            yield from _named(file, value, (*path, key))
     elif isinstance(node, list):
         for value in node:
             yield from _named(file, value, path)
-    elif names_secret(path.rpartition(".")[2], node):
-        yield Problem(file=file, key=path, value=HIDDEN, rule=RULE)
+    elif names_secret(path[-1], node):
+        yield Problem(file=file, key=dotted(path), value=HIDDEN, rule=RULE)

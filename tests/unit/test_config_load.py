@@ -466,3 +466,9 @@ def test_risk_profile_that_does_not_exist_is_refused(folder):
     file, key, value, rule = only(folder)
     assert (file, key, value) == ("policy.yaml", "risk_profile", "yolo")
     assert "conservative, day_trader, swing_trader" in rule
+
+
+def test_odd_names_stay_on_one_line(folder):
+    with (folder / "app.yaml").open("a") as out:
+        out.write('"": 1\n"a\\nb": 2\n? [x]\n: 3\n"\\u2028": 4\n')
+    assert {key for _, key, *_ in refused(folder)} == {"''", r"a\nb", "(compound key)", r"\u2028"}
