@@ -12,6 +12,7 @@ from actors.venue.exact import exact
 from actors.venue.faults import Fault
 from actors.venue.fees import FeeSchedule, FeeTier
 from actors.venue.lag import Unpleasantness
+from actors.venue.limits import Rate
 from actors.venue.requests import OrderQuery, QueryError
 from actors.venue.server_venue import ALL_SCOPES, Venue
 from actors.venue.wire import OrderView
@@ -45,7 +46,7 @@ class _Change(msgspec.Struct, forbid_unknown_fields=True):
     Of `product_id`: `path` leads its price, `halt` stops or resumes its market, `increments` moves its grids and
     bounds, `state` sets its flags, `aggressor` sends one anonymous market order. Of the user: `deposit` adds,
     `balances` sets what is available. Of the venue: `unpleasantness` (milliseconds), `fees` (fractions),
-    `scopes` of every key, `most_candles`.
+    `scopes` of every key, `most_candles`, `limits` (by name: private, public, connections, messages).
     """
 
     product_id: str = ""
@@ -61,6 +62,7 @@ class _Change(msgspec.Struct, forbid_unknown_fields=True):
     fees: tuple[Decimal, Decimal] | None = None
     scopes: list[str] | None = None
     most_candles: int | None = None
+    limits: dict[str, Rate] | None = None
 
 
 async def serve(request: web.Request, venue: Venue) -> web.StreamResponse:
@@ -214,6 +216,8 @@ def _change_venue(venue: Venue, change: _Change) -> None:
         }
     if change.most_candles is not None:
         venue.most_candles = change.most_candles
+    for name, rate in (change.limits or {}).items():
+        venue.limits.change(name, rate)
 
 
 _VIEWS: dict[tuple[str, str], View] = {

@@ -60,10 +60,16 @@ class Buckets:
 
 
 class RateLimits:
-    """Every bucket of the venue. Replace a `Buckets` to change its rate."""
+    """Every bucket of the venue."""
 
     def __init__(self) -> None:
         self.private = Buckets(PRIVATE)
         self.public = Buckets(PUBLIC)
         self.connections = Buckets(CONNECTIONS)
         self.messages = Buckets(MESSAGES)
+
+    def change(self, name: str, rate: Rate) -> None:
+        """Give one kind of bucket another rate, all of them full. Raises ValueError: no such kind."""
+        if name not in vars(self):
+            raise ValueError(f"no limit is called {name!r}")
+        setattr(self, name, Buckets(rate))

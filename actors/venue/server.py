@@ -19,13 +19,14 @@ import uvloop
 from aiohttp import web
 
 from actors.venue import admin, http_app, sockets
-from actors.venue.catalogue import LISTINGS, specs
+from actors.venue.catalogue import specs
 from actors.venue.core import Exchange
 from actors.venue.lag import Unpleasantness
 from actors.venue.server_keys import registered_key, tls_context
 from actors.venue.server_options import Options
 from actors.venue.server_venue import Credential, Venue
-from actors.venue.synthetic import SyntheticMarket
+from actors.venue.tape_market import listings_of, open_market
+from actors.venue.tape_source import parse_market
 
 USER = "main"
 HOST = "127.0.0.1"
@@ -84,14 +85,19 @@ def build(asked: Options, key_file: Path) -> Venue:
 
     Identities of user, portfolio and first wallets come from the seed alone; orders' from the start time too, so that
     a venue that is started again never hands out an id a second time.
+
+    Raises:
+        ValueError: no such market, or a tape that cannot be read.
+        BadKey: the key file holds no usable key.
     """
     now_ns = time.time_ns()
     usual = Unpleasantness()
     chance = Random(asked.seed)  # noqa: S311 - a market's noise, not a secret
-    exchange = Exchange(specs(LISTINGS.values()), chance, now_ns, unpleasantness=usual)
+    source = parse_market(asked.market)
+    exchange = Exchange(specs(listings_of(source)), chance, now_ns, unpleasantness=usual)
     exchange.open_user(USER, now_ns, {"USD": asked.cash_usd, "USDC": Decimal(0)})
     chance.seed(f"{asked.seed}:{now_ns}")
-    market = SyntheticMarket(exchange, asked.seed, now_ns)
+    market = open_market(source, exchange, seed=asked.seed, now_ns=now_ns)
     venue = Venue(exchange, market, time.time_ns, seed=asked.seed, usual=usual)
     key = registered_key(key_file)
     venue.credentials[key.name] = Credential(key=key, user=USER)
