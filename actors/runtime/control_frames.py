@@ -1,0 +1,106 @@
+"""The framing of the control sockets: a 4-byte big-endian length, then one JSON document; one request, one reply.
+
+Desk and watchdog serve it, the command line asks. Only the same user may speak, and nothing that is sent can do worse
+than earn an error reply.
+"""
+
+import asyncio
+import contextlib
+import os
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+
+from protocol.control import ControlRequest, Reply
+
+MAX_REQUEST = 64 * 1024
+MAX_REPLY = 64 * 1024 * 1024
+REQUEST_S = 5.0
+_LENGTH = struct.Struct(">I")
+_PEER = struct.Struct("3i")
+_REFUSED, _MALFORMED = 4, 2
+
+_decode_request = msgspec.json.Decoder(ControlRequest)
+_decode_reply = msgspec.json.Decoder(Reply)
+_encode = msgspec.json.Encoder().encode
+
+Handler = Callable[[ControlRequest], Awaitable[Reply]]
+
+
+def ask(path: Path, request: ControlRequest, timeout_s: float) -> Reply:
+    """Ask one question and wait for its answer.
+
+    Raises:
+        OSError: nobody listens there.
+        TimeoutError: no answer in time.
+        ValueError: the answer is none.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(timeout_s)
+        connection.connect(str(path))
+        body = _encode(request)
+        connection.sendall(_LENGTH.pack(len(body)) + body)
+        (length,) = _LENGTH.unpack(_exactly(connection, _LENGTH.size))
+        if length > MAX_REPLY:
+            raise ValueError(f"a reply of {length} bytes is none of ours")
+        try:
+            return _decode_reply.decode(_exactly(connection, length))
+        except msgspec.MsgspecError as exc:
+            raise ValueError(f"not a reply: {exc}") from exc
+
+
+def _exactly(connection: socket.socket, length: int) -> bytes:
+    chunks = bytearray()
+    while len(chunks) < length:
+        chunk = connection.recv(min(1 << 16, length - len(chunks)))
+        if not chunk:
+            raise ConnectionResetError("the connection ended before the reply did")
+        chunks += chunk
+    return bytes(chunks)
+
+
+async def serve(path: Path, handler: Handler) -> asyncio.Server:
+    """Listen on `path` (mode 0600) and answer each request with what `handler` returns."""
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            reply = await _reply(reader, writer, handler)
+            body = _encode(reply)
+            writer.write(_LENGTH.pack(len(body)) + body)
+            await writer.drain()
+        except (OSError, asyncio.IncompleteReadError, TimeoutError):
+            return  # whoever asked has gone
+        finally:
+            writer.close()
+
+    before = os.umask(0o177)
+    try:
+        return await asyncio.start_unix_server(connected, path=str(path))
+    finally:
+        os.umask(before)
+
+
+async def _reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, handler: Handler) -> Reply:
+    if not same_user(writer.get_extra_info("socket")):
+        return Reply(code=_REFUSED, text="this socket belongs to another user")
+    (length,) = _LENGTH.unpack(await asyncio.wait_for(reader.readexactly(_LENGTH.size), REQUEST_S))
+    if length > MAX_REQUEST:
+        return Reply(code=_MALFORMED, text=f"a request of {length} bytes is too large")
+    body = await asyncio.wait_for(reader.readexactly(length), REQUEST_S)
+    try:
+        request = _decode_request.decode(body)
+    except (msgspec.MsgspecError, UnicodeError) as exc:
+        return Reply(code=_MALFORMED, text=f"not a request: {exc}")
+    return await handler(request)
+
+
+def same_user(connection: socket.socket) -> bool:
+    """Whether the other end runs as this process's user, by the kernel's word."""
+    told = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size)
+    _, uid, _ = _PEER.unpack(told)
+    return bool(uid == os.getuid())
