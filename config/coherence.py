@@ -171,10 +171,6 @@ def _frequency(config: Config) -> Iterator[Problem]:
         value = f"{risk.max_trades_per_day}, {risk.max_trades_per_hour}"
         rule = "rule 11: a day must allow 24 hours' worth of entries"
         yield _policy("risk.max_trades_per_day, risk.max_trades_per_hour", value, rule)
-    if 24 * risk.max_trades_per_hour * 2 < risk.max_trades_per_day:
-        value = f"{risk.max_trades_per_hour}, {risk.max_trades_per_day}"
-        rule = "rule 11: a day must not allow over twice 24 hours' worth of entries"
-        yield _policy("risk.max_trades_per_hour, risk.max_trades_per_day", value, rule)
     new = ("risk.max_new_trades_per_hour", risk.max_new_trades_per_hour)
     hourly = ("risk.max_trades_per_hour", risk.max_trades_per_hour)
     yield from _least(new, hourly, "rule 12: new positions are entries too")

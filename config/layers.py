@@ -47,6 +47,9 @@ class Change(Value, frozen=True, kw_only=True):
     after: str
     source: str
 
+    def __str__(self) -> str:
+        return f"{self.file}.yaml {self.key}: {self.before} -> {self.after} ({self.source})"
+
 
 def laid_over(below: Mapping[str, object], above: Mapping[str, object]) -> Tree:
     """`below` with the keys of `above` changed, mapping by mapping; lists and plain values are replaced whole."""

@@ -226,7 +226,6 @@ def _strategy(config: Config) -> resolved.StrategyPolicy:
     return resolved.StrategyPolicy(
         strategies=(row,),
         max_total_proposals_per_cycle=config.strategies.global_.max_total_proposals_per_cycle,
-        dedupe_by_symbol=config.strategies.global_.dedupe_by_symbol,
         tier_base_pct=(sizes.tier1, sizes.tier2, sizes.tier3),
         risk_per_trade_pct=config.policy.position_sizing.risk_per_trade_pct,
         max_stop_loss_pct=config.policy.risk.stop_loss_pct,
@@ -296,6 +295,5 @@ def _monitoring(config: Config) -> resolved.Monitoring:
     return resolved.Monitoring(
         health_port=monitoring.healthcheck_port,
         metrics_port=monitoring.metrics_port,
-        dashboard_port=monitoring.dashboard_port,
         log_level=config.app.logging.level,
     )

@@ -69,7 +69,6 @@ class Monitoring(Section, frozen=True, kw_only=True):
 
     healthcheck_port: Annotated[int, key("port", "where health is asked for", "0", "65535")] = 8080
     metrics_port: Annotated[int, key("port", "where metrics are read", "0", "65535")] = 9090
-    dashboard_port: Annotated[int, key("port", "where people look", "0", "65535")] = 8787
 
 
 class AppFile(Section, frozen=True, kw_only=True):

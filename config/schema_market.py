@@ -132,7 +132,6 @@ class StrategyTable(Section, frozen=True, kw_only=True):
 class Aggregation(Section, frozen=True, kw_only=True):
     """What is kept of all strategies' proposals."""
 
-    dedupe_by_symbol: Annotated[bool, key("switch", "one proposal a product, the one of most conviction")] = True
     max_total_proposals_per_cycle: Annotated[int, key("proposals", "what risk judges at most", "1", "100")] = 10
 
 

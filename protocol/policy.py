@@ -219,7 +219,6 @@ class StrategyPolicy(Value, frozen=True, kw_only=True):
 
     strategies: tuple[StrategyRow, ...]
     max_total_proposals_per_cycle: int
-    dedupe_by_symbol: bool
     tier_base_pct: tuple[Decimal, Decimal, Decimal]
     risk_per_trade_pct: Decimal
     max_stop_loss_pct: Decimal
@@ -298,7 +297,6 @@ class Monitoring(Value, frozen=True, kw_only=True):
 
     health_port: int
     metrics_port: int
-    dashboard_port: int
     log_level: str
 
 

@@ -61,7 +61,6 @@ BREAKS = [
     ({"policy:risk.weekly_stop_pnl_pct": -3}, "risk.daily_stop_pnl_pct, risk.weekly_stop_pnl_pct", "rule 7"),
     ({"policy:risk.dust_threshold_usd": 10.01}, "risk.dust_threshold_usd, risk.min_trade_notional_usd", "rule 9"),
     ({"policy:risk.max_trades_per_day": 119}, "risk.max_trades_per_day, risk.max_trades_per_hour", "rule 11"),
-    ({"policy:risk.max_trades_per_day": 241}, "risk.max_trades_per_hour, risk.max_trades_per_day", "rule 11"),
     ({"policy:risk.max_new_trades_per_hour": 6}, "risk.max_new_trades_per_hour, risk.max_trades_per_hour", "rule 12"),
     (
         {"policy:risk.min_seconds_between_trades": 1801},

@@ -368,6 +368,7 @@ def test_embedded_profile_changes_exactly_three_keys():
         ("policy", "risk.min_seconds_between_trades", "10"),
         ("policy", "risk.per_symbol_trade_spacing_seconds", "60"),
     }
+    assert str(loaded.changes[0]) == "app.yaml loop.interval.seconds: 60 -> 5 (profile embedded)"
     assert (loaded.policy.loop.interval_s, loaded.policy.risk.spacing_s) == (5.0, 10)
     assert loaded.policy.risk.symbol_spacing_s == 60
 
@@ -394,7 +395,7 @@ def test_variables_reach_maps_lists_and_named_files():
         "TRADER__RISK__MAX_TOTAL_AT_RISK_PCT": "26",
         "TRADER__TIERS__TIER_3__SYMBOLS": "[LTC-USD]",
         "TRADER__SIGNALS__TRIGGERS__MAX_TRIGGERS_PER_CYCLE": "2",
-        "TRADER__GLOBAL__DEDUPE_BY_SYMBOL": "false",
+        "TRADER__GLOBAL__MAX_TOTAL_PROPOSALS_PER_CYCLE": "4",
         "HOME": "somewhere",
     }
     loaded = load(SHIPPED, environ=environ)
@@ -402,7 +403,7 @@ def test_variables_reach_maps_lists_and_named_files():
     assert loaded.policy.risk.theme_cap_pct("MEME") == 5
     assert loaded.policy.universe.tiers[2].products == ("LTC-USD",)
     assert loaded.policy.triggers.max_triggers_per_cycle == 2
-    assert not loaded.policy.strategy.dedupe_by_symbol
+    assert loaded.policy.strategy.max_total_proposals_per_cycle == 4
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ def test_hash_does_not_depend_on_where_a_value_came_from():
         ("exclusions.never_trade", "[USDT-USD]"),
         ("triggers.regime_thresholds.bull.pct_change_15m", "3.6"),
         ("strategies.rules_engine.risk_budgets.max_at_risk_pct", "14"),
-        ("global.dedupe_by_symbol", "false"),
+        ("global.max_total_proposals_per_cycle", "9"),
         ("execution.fees", "constants"),
         ("rate_limits.public.burst", "11"),
     ],
