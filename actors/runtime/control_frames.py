@@ -5,7 +5,6 @@ than earn an error reply.
 """
 
 import asyncio
-import contextlib
 import os
 import socket
 import struct
@@ -64,8 +63,7 @@ def _exactly(connection: socket.socket, length: int) -> bytes:
 
 async def serve(path: Path, handler: Handler) -> asyncio.Server:
     """Listen on `path` (mode 0600) and answer each request with what `handler` returns."""
-    with contextlib.suppress(FileNotFoundError):
-        path.unlink()
+    await asyncio.to_thread(path.unlink, missing_ok=True)
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
