@@ -1,0 +1,48 @@
+"""No limit travels to actors in vain: what the policy holds, some code reads."""
+
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from protocol import policy
+
+ROOT = Path(__file__).resolve().parents[2]
+GATES = {"read_only", "live_trading_enabled"}
+"""Read where the configuration is judged: LIVE is refused without them before any policy is made."""
+
+WITHOUT_READER = {
+    *("StalenessPolicy.candle_age_s", "StalenessPolicy.heartbeat_age_s", "StalenessPolicy.transport_lag_s"),
+    *("StalenessPolicy.no_change_check_s", "StalenessPolicy.no_change_check_t1_s"),
+    *("BreakerPolicy.rate_limit_cooldown_s", "RateLimits.kill_sweep"),
+}
+"""Rooms still hold these as constants of the same value. The set may only shrink."""
+
+
+def structs():
+    """Every struct of the policy."""
+    found = (getattr(policy, name) for name in dir(policy))
+    return [cls for cls in found if isinstance(cls, type) and issubclass(cls, msgspec.Struct)]
+
+
+def unread(source):
+    """Fields of the policy that no attribute access in `source` names."""
+    fields = {f"{c.__name__}.{f}" for c in structs() if c.__module__ == policy.__name__ for f in c.__struct_fields__}
+    return {name for name in fields if not re.search(rf"\.{name.partition('.')[2]}\b", source)}
+
+
+@pytest.fixture(scope="module")
+def source():
+    files = [file for folder in ("actors", "ops") for file in (ROOT / folder).rglob("*.py")]
+    return "\n".join(file.read_text() for file in [*files, *ROOT.glob("supervisor.py")])
+
+
+def test_no_further_limit_is_without_reader(source):
+    found = {name for name in unread(source) if name.partition(".")[2] not in GATES}
+    assert found - WITHOUT_READER == set()
+
+
+def test_a_limit_nobody_reads_is_found():
+    assert "RiskPolicy.max_drawdown_pct" in unread("policy.risk.max_open_positions")
+    assert "RiskPolicy.max_open_positions" not in unread("policy.risk.max_open_positions")
