@@ -35,7 +35,8 @@ def unread(source):
 @pytest.fixture(scope="module")
 def source():
     files = [file for folder in ("actors", "ops") for file in (ROOT / folder).rglob("*.py")]
-    return "\n".join(file.read_text() for file in [*files, *ROOT.glob("supervisor.py")])
+    lookups = ROOT / "protocol" / "policy.py"
+    return "\n".join(file.read_text() for file in [*files, *ROOT.glob("supervisor.py"), lookups])
 
 
 def test_no_further_limit_is_without_reader(source):
