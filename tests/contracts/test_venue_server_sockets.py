@@ -27,6 +27,7 @@ def process(tmp_path_factory):
 @pytest.fixture
 def venue(process):
     process.change(limits=GENEROUS, unpleasantness=CALM, balances={"USD": "10000"})
+    process.public("/market/product_book?product_id=BTC-USD")  # whoever polls a product keeps its market lively
     yield process
     opened = [one["order_id"] for one in process.admin("GET", "/orders?open=true")["orders"]]
     for start in range(0, len(opened), 100):
@@ -295,3 +296,4 @@ def test_a_venue_that_stops_says_going_away(tmp_path):
         client.process.terminate()
         assert list(stream.socket) == [], "an orderly close ends the iteration"
         assert stream.socket.close_code == 1001
+        assert client.process.wait(5) == 0
