@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Protocol
 
+from actors.runtime.clock import TurnClock
 from actors.runtime.mailbox import EVENT_BOUND, Dispatcher, Mailbox
-from actors.runtime.role import Clock
 from protocol.base import Envelope, Message
 
 DeadLetterHook = Callable[[Envelope, str], None]
@@ -28,7 +28,7 @@ class Directory:
     across restarts too (as long as a process sends under a million messages a second on average).
     """
 
-    def __init__(self, clock: Clock, on_dead_letter: DeadLetterHook, first_seq: int | None = None) -> None:
+    def __init__(self, clock: TurnClock, on_dead_letter: DeadLetterHook, first_seq: int | None = None) -> None:
         self.clock = clock
         self.targets: dict[str, Target] = {}
         self.next_seq = count(clock.now_ns() // 1000 if first_seq is None else first_seq).__next__

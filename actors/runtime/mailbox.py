@@ -55,7 +55,7 @@ class Tally:
         self.last_message = ""
         self.last_useful_ns = 0
         self.by_type: dict[type[Message], list[int]] = {}
-        """Message type to [handled, total ns, longest ns]."""
+        """Message type to [handled, total ns]."""
 
 
 class Mailbox:

@@ -72,7 +72,7 @@ class Totals:
         _add_types(self._types, label(box.name), box.tally)
 
     def now(self, boxes: Iterable[Mailbox]) -> tuple[dict[str, Counter[str]], dict[tuple[str, str], list[int]]]:
-        """Counts by label, and handling [n, total ns, longest ns] by label and message type."""
+        """Counts by label, and handling [n, total ns] by label and message type."""
         counts = {name: Counter(values) for name, values in list(self._gone.items())}
         types = {key: list(row) for key, row in list(self._types.items())}
         for box in boxes:
@@ -104,16 +104,14 @@ class RuntimeCollector(Collector):
         yield from self._waiting()
         yield from self._asked()
 
-    def _handling(self, types: dict[tuple[str, str], list[int]]) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
+    def _handling(self, types: dict[tuple[str, str], list[int]]) -> Iterator[CounterMetricFamily]:
         names = ["actor", "message"]
         number = CounterMetricFamily("trader_handled_messages", "Messages handled, by type.", labels=names)
         seconds = CounterMetricFamily("trader_handling_seconds", "Time spent handling, by type.", labels=names)
-        longest = GaugeMetricFamily("trader_handling_longest_seconds", "Longest handling, by type.", labels=names)
         for (name, kind), row in sorted(types.items()):
             number.add_metric([name, kind], row[0])
             seconds.add_metric([name, kind], row[1] / _NS)
-            longest.add_metric([name, kind], row[2] / _NS)
-        yield from (number, seconds, longest)
+        yield from (number, seconds)
 
     def _waiting(self) -> Iterator[GaugeMetricFamily]:
         now_ns = self._now_ns()
@@ -184,8 +182,7 @@ def _counts(box: Mailbox) -> dict[str, int]:
 
 
 def _add_types(types: dict[tuple[str, str], list[int]], name: str, tally: Tally) -> None:
-    for kind, (number, total_ns, longest_ns) in list(tally.by_type.items()):
-        found = types.setdefault((name, kind.__name__), [0, 0, 0])
+    for kind, (number, total_ns) in list(tally.by_type.items()):
+        found = types.setdefault((name, kind.__name__), [0, 0])
         found[0] += number
         found[1] += total_ns
-        found[2] = max(found[2], longest_ns)

@@ -16,11 +16,12 @@ import structlog
 
 from actors.runtime import metrics
 from actors.runtime.address import Directory
+from actors.runtime.clock import TurnClock
 from actors.runtime.kernel import Kernel
 from actors.runtime.mailbox import EVENT_BOUND, Dispatcher, Mailbox
 from actors.runtime.pinned import PinnedShell
 from actors.runtime.restarts import Group
-from actors.runtime.role import Clock, Edge, Role
+from actors.runtime.role import Edge, Role
 from actors.runtime.shell import Shell, SteppedShell
 from actors.runtime.tree import Member, Tree
 from protocol import codec
@@ -53,7 +54,7 @@ class Node:
 
     def __init__(  # noqa: PLR0913 - the composition root: everything is handed in here, and only here
         self,
-        clock: Clock,
+        clock: TurnClock,
         groups: Iterable[Group],
         members: Iterable[Member],
         dispatchers: Mapping[str, Dispatcher],

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from actors.runtime.address import Directory
 from actors.runtime.drafts import NOT_JOURNALED, handled, said
-from actors.runtime.interpret import goes_at_once, interpreter
+from actors.runtime.interpret import goes_at_once, interpreter, outdated
 from actors.runtime.mailbox import Mailbox
 from actors.runtime.port import EdgePort, Failure
 from actors.runtime.role import Metrics, Role
@@ -71,7 +71,8 @@ class Shell(pykka.Actor):
         """Takes the mailbox over. Nothing of the room runs before the first turn."""
         self.services, self.box, self.role = services, box, role
         self.name = box.name
-        self.now_ns = services.directory.clock.now_ns
+        self.clock = services.directory.clock
+        self.now_ns = self.clock.now_ns
         self.step: Callable[[Any, Message, int], tuple[Any, Effects]] = role.step
         self.accepts = _accepted(role.accepts)
         self.journaled = role.journaled and services.journal is not None
@@ -104,7 +105,8 @@ class Shell(pykka.Actor):
                 self._left()
         if self.ended or not self.valid():
             return False
-        return take_turn(self, limit, budget_ns) or self.box.rest(self)
+        take_turn(self, limit, budget_ns)
+        return self.box.rest(self)
 
     def turn_ended(self) -> None:
         """Hands the turn's journal entries over in one message; reports a lane over its bound."""
@@ -264,11 +266,16 @@ class Shell(pykka.Actor):
 
     # --- endings --------------------------------------------------------------------------------------------------
 
-    def refuse(self, envelope: Envelope) -> None:
-        """Makes mail that the core does not take a dead letter; a wake that came too late is nobody's loss."""
-        if type(envelope.body) is not Wake:
-            self.box.tally.dead_letters += 1
-            self.services.directory.dead(envelope, f"{self.name} does not take it")
+    def refuses(self, envelope: Envelope) -> bool:
+        """Whether the core never sees a message: a dead letter, or a wake that a later decision took back."""
+        message = envelope.body
+        if type(message) is Wake:
+            return outdated(self, envelope, message)
+        if type(message) in self.accepts:
+            return False
+        self.box.tally.dead_letters += 1
+        self.services.directory.dead(envelope, f"{self.name} does not take it")
+        return True
 
     def leave(self) -> None:
         """Ends normally."""

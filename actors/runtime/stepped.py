@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pykka
 
-from actors.runtime.interpret import outdated
-from actors.runtime.mailbox import Dispatcher, Tally
-from protocol.base import Envelope, Message
+from actors.runtime.mailbox import Dispatcher, Mailbox, Tally
+from protocol.base import NO_EFFECTS, Envelope, Lane, Message
+from protocol.effects import Tell
 from protocol.lifecycle import Beat, CommitFailed, Committed, Recover, Stop, Wake
 
 if TYPE_CHECKING:
@@ -26,38 +26,46 @@ MESSAGES_PER_TURN = 64
 TURN_NS = 1_000_000
 """Past either bound an actor gives way: a control message to its neighbour then waits for one handler at most."""
 
+EVENT = Lane.EVENT
+
 SYSTEM = frozenset({Beat, Committed, CommitFailed, Recover, Stop})
 """Control mail that the shell itself serves, also while its core waits."""
 
 
-def take_turn(shell: "Shell", limit: int, budget_ns: int) -> bool:  # noqa: C901, PLR0912, PLR0915 - see below
-    """Handles up to `limit` messages or `budget_ns` of mail, in lane order; True when there is more to do.
+def take_turn(shell: "Shell", limit: int, budget_ns: int) -> None:  # noqa: C901, PLR0912, PLR0915 - see below
+    """Handles up to `limit` messages or `budget_ns` of mail, in lane order.
 
     One long function on purpose: this is the path of every message, and a call costs as much as the work.
     """
-    box, now_ns = shell.box, shell.now_ns
+    box, zero_ns, ticks = shell.box, shell.clock.zero_ns, shell.clock.ticks
     control, event, state_lane = box.control, box.event, box.state
     step, accepts, journaled = shell.step, shell.accepts, shell.journaled
+    directory, name, incarnation = shell.services.directory, shell.name, shell.incarnation
+    next_seq, targets, deliver = directory.next_seq, directory.targets, directory.deliver
     envelope: Envelope | None = None
     kind: type[Message] | None = None
-    handled = longest = 0
-    since = now = now_ns()
+    special = False
+    left, served = limit, 1
+    since = now = zero_ns + ticks()
     end = now + budget_ns
     try:
         if not shell.begun:
             shell.begin()
+        gated = shell.gated
         while True:
             if control:
                 envelope = control.popleft()
-                if shell.gated or type(envelope.body) in SYSTEM:
+                if gated or type(envelope.body) in SYSTEM:
                     shell.serve(envelope, now)
                     envelope = box.hand = None
-                    if shell.ended or (limit := limit - 1) <= 0:
-                        return not shell.ended
+                    if shell.ended or served >= limit:
+                        return
+                    gated = shell.gated
+                    served += 1
                     continue
                 record = journaled
-            elif shell.gated:
-                return False
+            elif gated:
+                return
             elif event:
                 envelope = event.popleft()
                 record = journaled
@@ -65,49 +73,63 @@ def take_turn(shell: "Shell", limit: int, budget_ns: int) -> bool:  # noqa: C901
                 envelope = state_lane.popitem(False)[1]
                 record = False
             else:
-                return False
+                return
             box.hand = envelope
             message = envelope.body
             if type(message) is not kind:
-                if handled:
-                    _count(box.tally, kind, handled, now - since, longest)
-                    handled = longest = 0
+                if left < limit:
+                    _count(box.tally, kind, limit - left, now - since)
+                    limit = left
                 kind, since = type(message), now
-            if kind not in accepts or (type(message) is Wake and outdated(shell, envelope, message)):
-                shell.refuse(envelope)
+                special = kind is Wake or kind not in accepts
+            if special and shell.refuses(envelope):
+                state, effects = shell.state, NO_EFFECTS
+                record = False
             else:
                 state, effects = step(shell.state, message, now)
                 if box.consumer is not shell:
                     box.reclaim(envelope)
-                    return False  # superseded while in the handler: nothing of this counts
-                if effects:
-                    shell.adopt(envelope, state, effects, now, record=record)
-                    if shell.ended:
-                        handled += 1
-                        return False
+                    return  # superseded while in the handler: nothing of this counts
+            if not effects:
+                shell.state = state
+                if record:
+                    shell.record(envelope, now)
+            elif len(effects) == 1 and type(effects[0]) is Tell:  # the commonest answer: without a call
+                shell.state = state
+                to, body = effects[0].to, effects[0].message
+                out = Envelope(next_seq(), name, to, envelope.seq, incarnation, now, body)
+                target = targets.get(to)
+                if target is None:
+                    deliver(out)
+                elif body.lane is EVENT and type(target) is Mailbox:
+                    target.event.append(out)
+                    if not target.scheduled:
+                        target.schedule()
                 else:
-                    shell.state = state
-                    if record:
-                        shell.record(envelope, now)
-            envelope = box.hand = None
-            handled += 1
-            started, now = now, now_ns()
-            if now - started > longest:  # noqa: PLR1730 - `max` is a call, and this is every message
-                longest = now - started
-            limit -= 1
-            if limit <= 0 or now >= end:
-                return True
+                    target.put(out)
+                if record:
+                    shell.record(envelope, now)
+            else:
+                shell.adopt(envelope, state, effects, now, record=record)
+                gated = shell.gated
+                if shell.ended:
+                    left -= 1
+                    return
+            box.hand = None
+            left -= 1
+            now = zero_ns + ticks()
+            if left <= 0 or now >= end:
+                return
     except BaseException as error:  # noqa: BLE001 - nothing of an actor may end its pump, SystemExit included
         shell.crash(error, envelope)
-        return False
     finally:
-        if handled:
-            _count(box.tally, kind, handled, now - since, longest)
+        if left < limit:
+            _count(box.tally, kind, limit - left, now - since)
             box.tally.last_useful_ns = now
         shell.turn_ended()
 
 
-def _count(tally: Tally, kind: type[Message] | None, handled: int, spent_ns: int, longest_ns: int) -> None:
+def _count(tally: Tally, kind: type[Message] | None, handled: int, spent_ns: int) -> None:
     """Books a run of messages of one type."""
     if kind is None:
         return
@@ -115,10 +137,9 @@ def _count(tally: Tally, kind: type[Message] | None, handled: int, spent_ns: int
     tally.last_message = kind.__name__
     row = tally.by_type.get(kind)
     if row is None:
-        row = tally.by_type[kind] = [0, 0, 0]
+        row = tally.by_type[kind] = [0, 0]
     row[0] += handled
     row[1] += spent_ns
-    row[2] = max(row[2], longest_ns)
 
 
 class Scheduled(Protocol):

@@ -19,6 +19,8 @@ from protocol.lifecycle import ActorExited, Beat, Stop
 
 CEASE_NS = 2_000_000_000
 """How long an actor that is taken along may take to end before its mailbox is taken from it."""
+SLEPT_NS = 500_000_000
+"""An engine that was not asked for this long stood still itself."""
 _NS = 1_000_000_000
 
 _log = logging.getLogger(__name__)
@@ -101,6 +103,7 @@ class Tree:
         self._stages: list[list[str]] | None = None
         self._stage_due_ns = 0
         self._stop_reason = ""
+        self._looked_ns = 0
         self.on_exit: Callable[[], None] = _nobody_waits
 
     # --- from any context -----------------------------------------------------------------------------------------
@@ -298,6 +301,10 @@ class Tree:
         return record.beat_at_ns + int(limit_s * _NS if waits else limit_s * _NS / 4)
 
     def _take_pulses(self, now_ns: int) -> None:
+        slept, self._looked_ns = now_ns - self._looked_ns > SLEPT_NS, now_ns
+        if slept:  # the whole process stood still: nobody is to blame for a pulse it could not give
+            for record in list(self.records.values()):
+                record.beat_at_ns = now_ns
         for record in list(self.records.values()):
             if self._beat_due(record) > now_ns:
                 continue
