@@ -20,7 +20,26 @@ from ops.exits import Exit, VerbError
 ROOT = Path(__file__).resolve().parent.parent
 """The installation's code; everything that is kept lives under the state directory instead."""
 
-VERBS: tuple[str, ...] = ("test", "venue")
+VERBS: tuple[str, ...] = (
+    "run",
+    "stop",
+    "status",
+    "actors",
+    "orders",
+    "positions",
+    "fills",
+    "why",
+    "kill",
+    "rearm",
+    "pause",
+    "resume",
+    "order",
+    "cancel",
+    "drill",
+    "venue",
+    "verify",
+    "test",
+)
 """Every verb there is, in the order `--help` lists them."""
 
 

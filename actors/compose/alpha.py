@@ -12,7 +12,7 @@ from actors.runtime.bridge import Bridge
 from actors.runtime.clock import SystemClock
 from actors.runtime.metrics import Counters
 from actors.runtime.node import Node
-from actors.runtime.pages import EpochPage, PulsePage
+from actors.runtime.pages import EPOCH_FILE, PULSE_FILE, EpochPage, PulsePage
 from actors.runtime.pumps import AsyncioPump
 from actors.runtime.restarts import Child, Group
 from actors.runtime.role import Context, Role, Run
@@ -33,8 +33,8 @@ async def run(state_dir: Path, groups: Iterable[Group], actors: Iterable[tuple[C
         policy=launch.policy,
         run=run_,
         metrics=Counters(),
-        epoch=EpochPage.open(state_dir),
-        heartbeat=PulsePage.open(state_dir),
+        epoch=EpochPage(state_dir / EPOCH_FILE),
+        heartbeat=PulsePage(state_dir / PULSE_FILE),
     )
     roles: dict[str, Callable[[str], Role[Any]]] = {"strategy:host": lambda _: strategy.role(context)}
     pump = AsyncioPump(clock, loop)

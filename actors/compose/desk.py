@@ -32,7 +32,7 @@ from actors.runtime import logging
 from actors.runtime.bridge import Bridge
 from actors.runtime.clock import SystemClock
 from actors.runtime.node import Node
-from actors.runtime.pages import EpochPage, PulsePage
+from actors.runtime.pages import EPOCH_FILE, PULSE_FILE, EpochPage, PulsePage
 from actors.runtime.pumps import AsyncioPump, ThreadPump
 from actors.runtime.restarts import Child, Group
 from actors.runtime.role import Context, Role, Run
@@ -40,9 +40,9 @@ from actors.runtime.stream_socket import Budget
 from actors.runtime.tree import Member
 from actors.universe import actor as universe
 from actors.user_feed import actor as user_feed
+from protocol.control import Asked, Shutdown
 from protocol.ids import ProductId
 from protocol.launch import Launch
-from protocol.lifecycle import Stop
 from protocol.policy import LaneRate
 
 BTC = "BTC-USD"
@@ -61,16 +61,18 @@ class Desk:
         self._launch = launch
         self._opened = opened
         self._clock = SystemClock()
-        self._epoch = EpochPage.open(state_dir)
-        self._pulse = PulsePage.open(state_dir)
+        self._epoch = EpochPage(state_dir / EPOCH_FILE)
+        self._pulse = PulsePage(state_dir / PULSE_FILE)
         self._registry = CollectorRegistry()
-        self._ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self._ended: asyncio.Future[int] = self._loop.create_future()
         self._log = logging.get("desk")
         self._node: Node
 
     async def run(self, groups: Iterable[Group], actors: Rows) -> int:
         """Serve until somebody ends it; returns the exit code."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop
+        self._pulse.begin(os.getpid(), 0)
         core = ThreadPump("core", self._clock, partial(self._pulse.stamp, "core"), self._fatal)
         io = AsyncioPump(self._clock, loop, partial(self._pulse.stamp, "io"))
         members = list(self._members(actors))
@@ -79,8 +81,7 @@ class Desk:
             groups,
             members,
             {"core": core, "io": io},
-            escalate=lambda reason: loop.call_soon_threadsafe(self._give_up, reason),
-            overflow=None,
+            escalate=self._escalate,
         )
         self._registry.register(self._node.collector)
         bridge = Bridge(self._state_dir / "alpha.sock", self._node.directory)
@@ -89,9 +90,10 @@ class Desk:
         core.start()
         io.start()
         self._node.start()
-        loop.add_signal_handler(signal.SIGTERM, lambda: self._node.tell("control", Stop(reason="SIGTERM")))
-        loop.add_signal_handler(signal.SIGINT, lambda: self._node.tell("control", Stop(reason="SIGINT")))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop, number.name)
         code = await self._ended
+        bridge.close()
         stopped = await asyncio.to_thread(self._node.stop, "leaving", 3.0)
         self._log.info("ended", code=code, stopped=stopped)
         self._opened.store.close()
@@ -198,6 +200,10 @@ class Desk:
             leave=self._leave,
         )
 
+    def _stop(self, reason: str) -> None:
+        """A stop is a request like an operator's: no new work, nothing resting, then the end."""
+        self._node.tell("control", Asked(connection=0, request=Shutdown(by="root", reason=reason)))
+
     # --- ends -----------------------------------------------------------------------------------------------------
 
     def _told(self, metrics_url: str, health_url: str) -> None:
@@ -212,15 +218,19 @@ class Desk:
         if not self._ended.done():
             self._ended.set_result(code)
 
+    def _escalate(self, reason: str) -> None:
+        """From any thread: the supervising one notices first."""
+        self._loop.call_soon_threadsafe(self._give_up, reason)
+
     def _give_up(self, reason: str) -> None:
         """Nothing in here can mend it: fence what may still be under way, and let the root start another desk."""
         self._log.critical("gave_up", reason=reason)
-        self._epoch.raise_slot("desk")
+        self._epoch.step("desk")
         self._leave(GAVE_UP)
 
     def _fatal(self, name: str, error: BaseException) -> None:
         self._log.critical("pump_ended", pump=name, error=repr(error))
-        self._epoch.raise_slot("desk")
+        self._epoch.step("desk")
         os._exit(GAVE_UP)
 
 

@@ -95,7 +95,7 @@ class _Root:
             *("--seed", str(plan.seed)),
             *("--cash", plan.cash),
             *("--key-file", str(state / KEY_FILE)),
-            *("--state", str(state / VENUE_STATE)),
+            *("--keep", str(state / VENUE_STATE)),
         )
 
     def _venue_ready(self, line: dict[str, Any]) -> None:

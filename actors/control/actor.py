@@ -8,7 +8,7 @@ from actors.control.state import Control, Settings
 from actors.runtime.role import Context, Role
 from protocol.control import Asked, Pages, WatchdogAnswered
 from protocol.market import ProductsKnown, Quote
-from protocol.orders import Drained, IntentDone, OrderUpdate
+from protocol.orders import Drained, OrderUpdate
 from protocol.portfolio import FillApplied, PortfolioView, Reconciled
 from protocol.risk import BatchJudged, OperatorOrderJudged, RiskView
 from protocol.strategy import CycleRecord, CycleView, UniverseView
@@ -29,7 +29,6 @@ def role(_context: Context, settings: Settings, hooks: Hooks) -> Role[Control]:
             Quote,
             ProductsKnown,
             OrderUpdate,
-            IntentDone,
             Drained,
             PortfolioView,
             FillApplied,

@@ -35,7 +35,7 @@ from protocol.control import (
 from protocol.effects import LogLine, SetTimer, Tell
 from protocol.ids import ClientOrderId, ProductId, bot_prefix
 from protocol.instants import SECOND_NS
-from protocol.lifecycle import Recover, Stop, Wake
+from protocol.lifecycle import Recover, Wake
 from protocol.market import ProductsKnown, Quote
 from protocol.orders import CancelOrder, Drain, Drained, OrderState, OrderUpdate, Step, StepKind
 from protocol.portfolio import FillApplied, PortfolioView, Reconcile, Reconciled
@@ -74,7 +74,7 @@ def step(state: Control, message: Message, now_ns: int) -> tuple[Control, Effect
             return _order_judged(state, message.decision)
         case Reconciled():
             return _reconciled(state, message)
-        case Drained() | OpenOrdersListed() | QueryFailed() | Wake() | Stop():
+        case Drained() | OpenOrdersListed() | QueryFailed() | Wake():
             return _ending(state, message, now_ns)
         case Recover():
             return replace(state, started_ns=now_ns), NO_EFFECTS
@@ -126,7 +126,8 @@ def _armed(state: Control) -> tuple[Control, Effects]:
     armed = trading and state.portfolio is not None and state.portfolio.reconciled and state.stopping is None
     if armed is state.armed:
         return state, NO_EFFECTS
-    log = LogLine(level="info", event="armed" if armed else "disarmed")
+    gates = ",".join(gate.code.value for gate in state.risk.gates) if state.risk is not None else ""
+    log = LogLine(level="info", event="armed" if armed else "disarmed", fields=(("gates", gates),))
     return replace(state, armed=armed), (Arm(armed=armed), log)
 
 
@@ -307,8 +308,6 @@ def _stop(state: Control, reason: str, connection: int) -> tuple[Control, Effect
 
 def _ending(state: Control, message: Message, now_ns: int) -> tuple[Control, Effects]:
     match message:
-        case Stop():
-            return _stop(state, message.reason, 0)
         case Wake(timer="leave"):
             return state, (Leave(code=REVOKED),)
         case Drained() if state.stopping is not None and not state.stopping.drained:

@@ -9,7 +9,7 @@ from actors.metrics.core import Metrics, Settings, step
 from actors.metrics.edge import MetricsEdge
 from actors.runtime.role import Context, Role
 from protocol.instants import SECOND_NS
-from protocol.portfolio import FillApplied, PortfolioView
+from protocol.portfolio import PortfolioView
 from protocol.risk import RiskView
 from protocol.strategy import CycleRecord, CycleView
 
@@ -29,7 +29,7 @@ def role(
     return Role(
         step=step,
         initial=partial(Metrics, settings=settings),
-        accepts=(PortfolioView, RiskView, CycleView, CycleRecord, FillApplied),
+        accepts=(PortfolioView, RiskView, CycleView, CycleRecord),
         journaled=False,
         edge=lambda: MetricsEdge(registry, ports, told, move=move_ports),
     )

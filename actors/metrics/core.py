@@ -9,7 +9,7 @@ from protocol.base import NO_EFFECTS, Effect, Effects, Message, Value
 from protocol.effects import SetTimer
 from protocol.instants import SECOND_NS, iso
 from protocol.lifecycle import Recover, Wake
-from protocol.portfolio import FillApplied, PortfolioView
+from protocol.portfolio import PortfolioView
 from protocol.risk import RiskView, TradingState
 from protocol.strategy import CycleRecord, CycleView
 
@@ -64,8 +64,6 @@ def step(state: Metrics, message: Message, now_ns: int) -> tuple[Metrics, Effect
             return replace(state, cycle=message), NO_EFFECTS
         case CycleRecord():
             return replace(state, record=message), NO_EFFECTS
-        case FillApplied():
-            return state, NO_EFFECTS
         case Recover() | Wake():
             again = SetTimer(timer="publish", due_ns=now_ns + SECOND_NS)
             return state, (publish(state, now_ns), again)

@@ -42,7 +42,7 @@ from protocol.venue import RequestCancel
 COUNTER_KEY = "orders/counter"
 STORE_PREFIX = "order"
 ALL = ClientOrderId("*")
-FOLLOWERS = ("risk", "portfolio", "cycle", "control")
+FOLLOWERS = ("risk", "portfolio")
 
 
 class Counter(Value, frozen=True, kw_only=True):

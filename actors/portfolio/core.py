@@ -218,7 +218,7 @@ def _book_next(state: Portfolio, now_ns: int) -> tuple[Portfolio, Effects]:
         journal=(applied,),
         fresh=(FILL_KEY + fill.entry_id,),
     )
-    told: list[Effect] = [Tell(to=name, message=applied) for name in VIEWERS]
+    told: list[Effect] = [Tell(to=name, message=applied) for name in ("risk", "control")]
     if order is not None:
         told.append(_tell_booked(order.client_order_id, done.ledger.booked_of(fill.venue_order_id)))
     if done.oversold > ZERO:

@@ -15,7 +15,7 @@ from actors.root.core import DESK, Action, Event, Exited, Finish, Kill, LatchKil
 from actors.runtime import control_frames
 from actors.runtime.clock import SystemClock
 from actors.runtime.logging import get
-from actors.runtime.pages import EpochPage, PulsePage
+from actors.runtime.pages import EPOCH_FILE, PULSE_FILE, EpochPage, PulsePage
 from protocol.control import KillNow
 from protocol.instants import SECOND_NS, iso
 
@@ -47,8 +47,8 @@ class RootProcess:
         self._ready = ready
         self._clock = SystemClock()
         self._log = get("root")
-        self._epoch = EpochPage.open(state_dir)
-        self._pulse = PulsePage.open(state_dir)
+        self._epoch = EpochPage(state_dir / EPOCH_FILE)
+        self._pulse = PulsePage(state_dir / PULSE_FILE)
         self._desk_epoch = self._epoch.current()
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -125,7 +125,7 @@ class RootProcess:
     async def _spawn(self, name: str) -> None:
         if name == DESK:
             self._desk_epoch = self._epoch.current()
-            self._pulse.disarm()
+            self._pulse.arm(False)
         ready = self._ready.get(name)
         process = await asyncio.create_subprocess_exec(
             *self._commands[name](),
@@ -156,7 +156,7 @@ class RootProcess:
     async def _ticks(self) -> None:
         while True:
             revoked = self._epoch.current() != self._desk_epoch
-            armed = self._pulse.armed()
+            armed = self._pulse.armed
             self._event(core.Tick(revoked=revoked, armed=armed))
             self._adopt_desk(armed)
             await asyncio.sleep(TICK_S)
@@ -184,7 +184,7 @@ class RootProcess:
     async def _announce(self, started: Callable[[dict[str, Any]], None]) -> None:
         while not self._facts.get("armed"):
             await asyncio.sleep(0.05)
-            self._adopt_desk(self._pulse.armed())
+            self._adopt_desk(self._pulse.armed)
         started(self._facts)
 
     def _watch_signals(self) -> None:

@@ -103,8 +103,12 @@ class Bridge:
         if before is not None:
             before.close()
         self._tell(AlphaUp())
-        await self._carry(reader)
-        writer.close()
+        try:
+            await self._carry(reader)
+        except asyncio.CancelledError:
+            return  # the process is ending: nobody is left to be told
+        finally:
+            writer.close()
         if self._writer is writer:
             self._writer = None
             self._tell(AlphaDown(detail="the bridge ended"))
@@ -118,8 +122,6 @@ class Bridge:
         try:
             while True:
                 (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
-                if length > MAX_FRAME:
-                    raise CodecError(f"a frame of {length} bytes")
                 frame = _decode(await reader.readexactly(length))
                 self._directory.tell(frame.to, codec.decode(frame.body), frame.sender, frame.cause)
         except (OSError, asyncio.IncompleteReadError):

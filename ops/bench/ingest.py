@@ -33,13 +33,15 @@ from protocol.coinbase.wire import format_rfc3339
 from protocol.effects import LogLine, Spawn
 from protocol.ids import ProductId
 from protocol.lifecycle import ActorExited
+from protocol.market import Quote
 
 PRODUCTS = (ProductId("BTC-USD"), ProductId("ETH-USD"))
 WARM = 500
 MESSAGES = 8_000
 ROUNDS = 3
 PACED_PER_S = 2_000
-LEVELS = 2_000
+LEVELS = 5_000
+SIZES = ("0", "0.35", "1.25", "2.5")
 START_NS = 1_790_000_000_000_000_000
 BAR = 1.5
 
@@ -48,11 +50,11 @@ BAR = 1.5
 
 
 def frames(count: int, seed: int = 42) -> list[str]:
-    """A session like a recorded one: six levels a batch near the top, some trades, a heartbeat now and then."""
+    """A session like a recorded one: six levels a batch within some tens of bps, some trades, a heartbeat now and then."""
     chance = random.Random(seed)  # noqa: S311 - a repeatable tape, no secret
     acknowledged = {"subscriptions": {"heartbeats": ["heartbeats"], "level2": PRODUCTS, "market_trades": PRODUCTS}}
     out = [_frame(n, "subscriptions", acknowledged) for n in range(3)]
-    out += [_frame(len(out), "l2_data", _snapshot(product)) for product in PRODUCTS]
+    out += [_frame(number, "l2_data", _snapshot(product)) for number, product in enumerate(PRODUCTS, len(out))]
     while len(out) < count:
         out.append(_frame(len(out), *_event(len(out), chance)))
     return out
@@ -73,12 +75,13 @@ def _event(number: int, chance: random.Random) -> tuple[str, dict[str, Any]]:
         at = format_rfc3339(START_NS + number * 1_000_000)
         return "market_trades", {"type": "update", "trades": [trade | {"time": at, "side": "BUY"}]}
     sign = chance.choice((-1, 1))
-    levels = [_level(sign, int(chance.expovariate(1 / 40)), chance.choice(("0", "0.35", "1.25"))) for _ in range(6)]
+    depths = [int(chance.expovariate(1 / 300)) for _ in range(6)]
+    levels = [_level(sign, steps, chance.choice(SIZES if steps > 1 else SIZES[1:])) for steps in depths]
     return "l2_data", {"type": "update", "product_id": product, "updates": levels}
 
 
 def _level(sign: int, steps: int, size: str) -> dict[str, str]:
-    side, price = ("bid", 100_000 - steps / 10) if sign < 0 else ("offer", 100_000.1 + steps / 10)
+    side, price = ("bid", 100_000 - steps / 2) if sign < 0 else ("offer", 100_000.1 + steps / 2)
     at = format_rfc3339(START_NS)
     return {"side": side, "event_time": at, "price_level": f"{price:.2f}", "new_quantity": size}
 
@@ -149,10 +152,12 @@ class Quiet:
         self.directory = Directory(clock, lambda _envelope, _reason: None)
         self.metrics = self
         self.ended: list[ActorExited] = []
+        self.quotes = 0
         self.directory.route("", self)
 
     def put(self, envelope: Envelope) -> None:
-        """A reader that only takes."""
+        """A reader that only takes, and counts the quotes."""
+        self.quotes += type(envelope.body) is Quote
 
     def count(self, metric: str, labels: tuple[tuple[str, str], ...] = (), by: float = 1.0) -> None:
         """Counts nothing."""
@@ -187,8 +192,8 @@ async def whole(port: int) -> float:
     pump.stop()
     for shell in shells:
         shell.stop(block=False)
-    if services.ended:
-        raise RuntimeError(f"an actor ended: {services.ended[0].error}")
+    if services.ended or services.quotes < MESSAGES // 100:
+        raise RuntimeError(f"the desk did not quote: {services.quotes} quotes, ended: {services.ended}")
     return meter.us
 
 
