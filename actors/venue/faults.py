@@ -20,7 +20,7 @@ Kinds on sockets (target: a channel's name or `*`):
 * `ws_silence`: the socket stays open, nothing is sent; what would have been sent is lost.
 * `ws_gap`, `ws_duplicate`, `ws_reorder`, `ws_malformed`: strike single frames (default count: 1).
 * `ws_mute`: the channel says nothing and no number is missing (heartbeat loss, lost user events, no snapshot);
-  `ws_delay`: the connection lags by `ms`.
+  `ws_delay`: the connection lags by `ms`. `ws_deep` (target: a book): level2 snapshots with `levels` more a side.
 
 Kinds of state (undone when they end): `late_listing`, `late_fills`, `cancel_delay`, `pending_delay` (`ms`: [from, to]);
 `product_state` (target: product; parameters: fields of the product); `halt` (target: product; the market stands
@@ -61,14 +61,15 @@ SocketKind = Literal[
     "ws_malformed",
     "ws_mute",
     "ws_delay",
+    "ws_deep",
 ]
 StateKind = Literal[
     "late_listing", "late_fills", "cancel_delay", "pending_delay", "product_state", "halt", "clock_offset"
 ]
 REST = frozenset(get_args(RestKind))
 STATES = frozenset(get_args(StateKind))
-CLOSE, REFUSE = frozenset({"ws_close"}), frozenset({"ws_refuse"})
-FRAMES = frozenset(get_args(SocketKind)) - CLOSE - REFUSE
+CLOSE, REFUSE, DEEP = frozenset({"ws_close"}), frozenset({"ws_refuse"}), frozenset({"ws_deep"})
+FRAMES = frozenset(get_args(SocketKind)) - CLOSE - REFUSE - DEEP
 SINGLE = frozenset({"ws_gap", "ws_duplicate", "ws_reorder", "ws_malformed"})
 
 

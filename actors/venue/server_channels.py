@@ -4,6 +4,7 @@ from collections import defaultdict
 from decimal import Decimal
 
 from actors.venue import server_frames as frames
+from actors.venue.book import Levels
 from actors.venue.catalogue import book_of
 from actors.venue.events import BookChanged, Traded
 from actors.venue.exact import plain
@@ -69,10 +70,13 @@ class Channels:
             self._batched.clear()
         return out
 
-    def snapshot(self, channel: str, book: str, now_ns: int) -> Frame | None:
-        """What a new subscriber of a product gets first; None where the channel begins with its next update."""
+    def snapshot(self, channel: str, book: str, now_ns: int, *, extra_levels: int = 0) -> Frame | None:
+        """What a new subscriber of a product gets first; None where the channel begins with its next update.
+
+        `extra_levels` a side make a book as deep as production's, beyond what anybody trades at.
+        """
         if channel == LEVEL2:
-            return self._book_snapshot(book, now_ns)
+            return self._book_snapshot(book, now_ns, extra_levels)
         if channel == TRADES:
             return self._trades_snapshot(book, now_ns)
         if channel == CANDLES:
@@ -127,10 +131,11 @@ class Channels:
         self._candled.clear()
         return out
 
-    def _book_snapshot(self, book: str, now_ns: int) -> Frame:
+    def _book_snapshot(self, book: str, now_ns: int, extra_levels: int) -> Frame:
         bids, asks = self._data.exchange.book(book)
-        levels = [(BID, plain(price), plain(size)) for price, size in bids]
-        levels += [(OFFER, plain(price), plain(size)) for price, size in asks]
+        step = self._data.exchange.spec(book).price_increment
+        levels = [(BID, plain(price), plain(size)) for price, size in _deepened(bids, -step, extra_levels)]
+        levels += [(OFFER, plain(price), plain(size)) for price, size in _deepened(asks, step, extra_levels)]
         return frames.level2(book, "snapshot", now_ns, levels)
 
     def _trades_snapshot(self, book: str, now_ns: int) -> Frame:
@@ -190,6 +195,14 @@ class Channels:
             "status_message": "",
             "min_market_funds": plain(spec.quote_min_size),
         }
+
+
+def _deepened(levels: Levels, step: Decimal, extra: int) -> Levels:
+    if not levels or not extra:
+        return levels
+    worst = levels[-1][0]
+    more = ((worst + step * number, Decimal(1)) for number in range(1, extra + 1))
+    return levels + tuple((price, size) for price, size in more if price > 0)
 
 
 def _in_order(levels: dict[tuple[str, Decimal], Decimal]) -> list[frames.Level]:

@@ -11,8 +11,8 @@ from actors.venue.instants import MILLISECOND_NS, SECOND_NS
 from actors.venue.server_channels import LEVEL2
 from actors.venue.server_frames import Frame
 
-MOST_QUEUED = 32 * 1024 * 1024
-"""Characters waiting for a consumer that does not read; then the connection is cut."""
+PATIENCE_NS = 20 * SECOND_NS
+"""How long a frame may wait for a consumer that does not read; then the connection is cut."""
 SUBSCRIBE_DEADLINE_NS = 5 * SECOND_NS
 SILENCE_NS = 90 * SECOND_NS
 CUT = 1006
@@ -36,7 +36,7 @@ class Connection:
         self._sequence = 0
         self._held: str | None = None
         self._outbox: deque[tuple[int, str]] = deque()
-        self._queued = 0
+        self._waiting_ns: int | None = None
         self._ready = asyncio.Event()
         self._closing: asyncio.Task[bool] | None = None
 
@@ -63,6 +63,10 @@ class Connection:
         late = not self.asked and now_ns - self.opened_ns > SUBSCRIBE_DEADLINE_NS
         return late or now_ns - self.sent_ns > SILENCE_NS
 
+    def stalled(self, now_ns: int) -> bool:
+        """The consumer has not taken a single frame for too long."""
+        return self._waiting_ns is not None and now_ns - self._waiting_ns > PATIENCE_NS
+
     def close(self, code: int) -> None:
         """Close with a code; 1006 cuts the connection without a word."""
         if code == CUT:
@@ -79,8 +83,9 @@ class Connection:
                 due_ns, text = self._outbox.popleft()
                 if due_ns:
                     await asyncio.sleep(max(due_ns - self._clock_ns(), 0) / SECOND_NS)
-                self._queued -= len(text)
+                self._waiting_ns = self._clock_ns()
                 await self._socket.send_str(text)
+                self._waiting_ns = None
 
     def _send_struck(self, text: str, struck: dict[str, dict[str, object]], now_ns: int) -> None:
         if "ws_malformed" in struck:
@@ -99,13 +104,9 @@ class Connection:
         for one in (text, held):
             if one is not None:
                 self._outbox.append((due_ns, one))
-                self._queued += len(one)
         self._ready.set()
-        if self._queued > MOST_QUEUED:
-            self._cut()
 
     def _cut(self) -> None:
         self._outbox.clear()
-        self._queued = 0
         if self._transport is not None:
             self._transport.abort()

@@ -6,10 +6,10 @@ from actors.venue import server_frames as frames
 from actors.venue.catalogue import book_of
 from actors.venue.events import BookChanged, OrderChanged, Traded, VenueEvent
 from actors.venue.exact import exact
-from actors.venue.faults import CLOSE, FaultPlan
+from actors.venue.faults import CLOSE, DEEP, FaultPlan
 from actors.venue.market import Market
-from actors.venue.server_channels import BY_PRODUCT, HEARTBEATS, STATUS, USER, Channels
-from actors.venue.server_connection import Connection
+from actors.venue.server_channels import BY_PRODUCT, HEARTBEATS, LEVEL2, STATUS, USER, Channels
+from actors.venue.server_connection import CUT, Connection
 from actors.venue.server_data import MarketData
 from actors.venue.server_frames import Frame
 
@@ -87,6 +87,8 @@ class Hub:
         self._tell(HEARTBEATS, EVERYTHING, frames.heartbeat(now_ns, self._beats + 20_000, up_ns))
         for connection in [one for one in self.connections if one.expired(now_ns)]:
             connection.close(DEADLINE_CODE)
+        for connection in [one for one in self.connections if one.stalled(now_ns)]:
+            connection.close(CUT)
 
     def product_changed(self, product_id: str, now_ns: int) -> None:
         """A product's state changed."""
@@ -105,7 +107,9 @@ class Hub:
         if channel not in BY_PRODUCT:
             return []
         books = dict.fromkeys(map(book_of, names))
-        found = (self._channels.snapshot(channel, book, now_ns) for book in books)
+        deep = self._faults.strike(DEEP, books, now_ns).get("ws_deep") if channel == LEVEL2 else None
+        extra = 0 if deep is None else int(deep.parameters.get("levels", 25_000))
+        found = (self._channels.snapshot(channel, book, now_ns, extra_levels=extra) for book in books)
         return [frame for frame in found if frame is not None]
 
     def close_all(self) -> None:

@@ -324,6 +324,15 @@ def test_a_missing_snapshot_and_a_lost_order_event(venue):
         assert (state["order_id"], state["status"]) == (order_id, "OPEN")
 
 
+def test_a_snapshot_as_deep_as_productions_is_one_message(venue):
+    venue.fault("ws_deep", target="BTC-USD", parameters={"levels": 25_000})
+    with venue.stream() as stream:
+        stream.subscribe("level2", "BTC-USD")
+        event = stream.next("l2_data")["events"][0]
+        assert len([row for row in event["updates"] if row["side"] == "bid"]) > 25_000
+        assert stream.next("l2_data")["events"][0]["type"] == "update"
+
+
 def test_frames_can_be_late(venue):
     venue.fault("ws_delay", target="user", parameters={"ms": 300})
     with venue.stream() as stream:
