@@ -3,12 +3,18 @@
 import argparse
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from config.coherence import run_refusal
 from config.load import Loaded, load
 from config.problems import ConfigError
 from ops.cli import ROOT
 from ops.exits import Exit, VerbError
 from ops.output import note
+from protocol.policy import Mode
+
+if TYPE_CHECKING:
+    from supervisor import Plan
 
 MODES = ("dry-run", "paper", "live")
 VENUES = ("embedded", "coinbase")
@@ -44,8 +50,9 @@ def main(args: argparse.Namespace) -> int:
 
 def _allowed(mode: str, venue: str) -> None:
     """The table of modes and venues (requirements §3); what cannot be gated yet is refused, never half allowed."""
-    if mode == "LIVE" and venue == "embedded":
-        raise VerbError("live trading on the embedded venue is a contradiction: choose one", Exit.REFUSED)
+    refused = run_refusal(Mode(mode), venue)
+    if refused is not None:
+        raise VerbError(str(refused), Exit.REFUSED)
     if venue == "coinbase":
         text = "the Coinbase venue is not open: its gates (alerts, clock, signed permit) are not part of this version"
         raise VerbError(text, Exit.REFUSED)
@@ -70,7 +77,7 @@ def _tell(loaded: Loaded) -> None:
         note(f"from the environment: {', '.join(loaded.applied)}")
 
 
-def _plan(args: argparse.Namespace, mode: str, profile: str, loaded: Loaded) -> "supervisor.Plan":  # noqa: F821
+def _plan(args: argparse.Namespace, mode: str, profile: str, loaded: Loaded) -> "Plan":
     import supervisor  # noqa: PLC0415 - as above
 
     return supervisor.Plan(

@@ -61,6 +61,7 @@ def may_import(path, name):
     own = room.replace("/", ".")
     allowed = {
         "actors/venue": ("protocol.coinbase", "actors.venue"),
+        "actors/compose": ("protocol", "actors", "supervisor"),  # a process is put together where all rooms are known
         "protocol": ("protocol",),
         "config": ("config", "protocol"),
         "supervisor": ("supervisor", "actors", "config", "protocol"),
