@@ -31,7 +31,8 @@ class Directory:
     def __init__(self, clock: TurnClock, on_dead_letter: DeadLetterHook, first_seq: int | None = None) -> None:
         self.clock = clock
         self.targets: dict[str, Target] = {}
-        self.next_seq = count(clock.now_ns() // 1000 if first_seq is None else first_seq).__next__
+        self.first_seq = clock.now_ns() // 1000 if first_seq is None else first_seq
+        self.next_seq = count(self.first_seq).__next__
         self._routes: dict[str, Target] = {}
         self._on_dead_letter = on_dead_letter
 

@@ -1,19 +1,21 @@
-"""The hop between desk and alpha: one socket, length-prefixed msgpack frames of (to, cause, message), both ways.
+"""The hop between desk and alpha: one socket, length-prefixed msgpack frames of (to, message), both ways.
 
 The desk listens, alpha connects and connects again for ever, so either may die without the other. What cannot be sent
 is dropped and counted: strategies decide on the newest candles, which they ask for again when they are back.
+The desk lets alpha say only what it lists, to whom it lists: user code runs there.
 """
 
 import asyncio
 import logging
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
 from actors.runtime.address import Directory
 from protocol import codec
-from protocol.base import Envelope
+from protocol.base import Envelope, Message
 from protocol.codec import CodecError
 from protocol.strategy import AlphaDown, AlphaUp
 
@@ -26,10 +28,11 @@ _log = logging.getLogger(__name__)
 
 
 class Frame(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One message on its way. `cause` is the number of the envelope that carried it here."""
+    """One message on its way, with its sender's numbers."""
 
     to: str
     sender: str
+    seq: int
     cause: int
     body: bytes
 
@@ -39,10 +42,30 @@ _decode = msgspec.msgpack.Decoder(Frame).decode
 
 
 class Bridge:
-    """A target for mail to the other process, and the door for mail from it. Lives on one event loop."""
+    """A target for mail to the other process, and the door for mail from it. Lives on one event loop.
 
-    def __init__(self, path: Path, directory: Directory, listener: str = "") -> None:
-        """`path`: the desk's socket. `listener`: who hears `AlphaUp` and `AlphaDown` (empty: nobody)."""
+    The desk gives what arrives numbers of its own. Alpha keeps the desk's numbers, so that an answer names as its cause
+    the desk's message that it answers; its own numbers start below all of the desk's (`first_seq=1`) and cause nothing.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        directory: Directory,
+        listener: str = "",
+        accepts: Mapping[type[Message], frozenset[str]] | None = None,
+    ) -> None:
+        """Make one end.
+
+        Args:
+            path: the desk's socket.
+            directory: of this process.
+            listener: who hears `AlphaUp` and `AlphaDown` (empty: nobody).
+            accepts: what the other side may say, and to which names; None: anything to anybody. The rest becomes dead
+                letters.
+        """
+        self._accepts = accepts
+        self._keeps_numbers = False
         self._path = path
         self._directory = directory
         self._listener = listener
@@ -60,6 +83,7 @@ class Bridge:
 
     async def connect(self) -> None:
         """Alpha's side: returns when the first connection stands; later ones are made by themselves."""
+        self._keeps_numbers = True
         ready = asyncio.Event()
         self._task = self._loop.create_task(self._reconnect(ready))
         await ready.wait()
@@ -83,7 +107,7 @@ class Bridge:
             self.dropped += 1
             return
         body = codec.encode(envelope.body)
-        frame = _encode(Frame(to=envelope.to, sender=envelope.sender, cause=envelope.seq, body=body))
+        frame = _encode(Frame(envelope.to, envelope.sender, envelope.seq, envelope.cause, body))
         writer.write(_LENGTH.pack(len(frame)) + frame)
 
     async def _reconnect(self, ready: asyncio.Event) -> None:
@@ -122,9 +146,23 @@ class Bridge:
         try:
             while True:
                 (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
-                frame = _decode(await reader.readexactly(length))
-                self._directory.tell(frame.to, codec.decode(frame.body), frame.sender, frame.cause)
+                if length > MAX_FRAME:
+                    _log.error("bridge: a frame of %d bytes", length)
+                    return
+                self._arrived(_decode(await reader.readexactly(length)))
         except (OSError, asyncio.IncompleteReadError):
             return
         except (CodecError, msgspec.MsgspecError) as error:
             _log.error("bridge: %s", error)
+
+    def _arrived(self, frame: Frame) -> None:
+        directory, body = self._directory, codec.decode(frame.body)
+        seq = frame.seq if self._keeps_numbers else directory.next_seq()
+        cause = frame.cause if directory.first_seq <= frame.cause < seq else 0  # whatever the other side claims
+        envelope = Envelope(seq, frame.sender, frame.to, cause, 0, directory.clock.now_ns(), body)
+        if self._accepts is not None and frame.to not in self._accepts.get(type(body), ()):
+            directory.dead(envelope, "not for the other process to say")
+        elif frame.to in directory.targets:  # not `find`: a name of the other side's would only go back to it
+            directory.deliver(envelope)
+        else:
+            directory.dead(envelope, "no such name")
