@@ -110,15 +110,17 @@ class Exchange:
         return account_view(self._state.ledger.deposit(user, currency, amount, self._state.now_ns), portfolio)
 
     @exact
-    def set_product(self, product_id: str, now_ns: int, **changes: Any) -> ProductSpec:
-        """Change fields of a listed product, flags above all. Resting orders stay; leaving an auction uncrosses."""
+    def set_product(self, product_id: str, now_ns: int, *, lasting: bool = True, **changes: Any) -> ProductSpec:
+        """Change fields of a listed product, flags above all. Resting orders stay; leaving an auction uncrosses.
+
+        A `lasting` change is part of a saved state. Raises ValueError: a field of the wrong type.
+        """
         self._lifecycle.advance(now_ns)
-        spec = msgspec.structs.replace(self.spec(product_id), **changes)
+        spec = _altered(self.spec(product_id), changes)
         self._list(spec)
-        floor = self._floor(product_id)
-        if not floor.auction:
-            self._matcher.uncross(floor)
-            self._matcher.fire_stops(floor)
+        if lasting:
+            self._state.alter(_altered(self._state.altered.get(product_id, spec), changes))
+        self._settle(self._floor(product_id))
         return spec
 
     def list_product(self, spec: ProductSpec) -> None:
@@ -138,7 +140,7 @@ class Exchange:
 
     def set_fees(self, fees: FeeSchedule) -> None:
         """Change the fee schedule for orders placed from now on; a placed order keeps its rates."""
-        self._state.fee_schedule = fees
+        self._state.fee_schedule = self._state.fees_set = fees
 
     def set_rules(self, rules: VenueRules) -> None:
         """Change the venue's bounds: price band, longest good-till-date, open orders per product, edits per order."""
@@ -354,12 +356,33 @@ class Exchange:
             events.append(AccountChanged(user=user, at_ns=state.now_ns, account=view))
         return events
 
+    # -- over a restart --------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> State:
+        """The exchange's memory, for `persistence` alone."""
+        return self._state
+
+    @exact
+    def resume(self, now_ns: int) -> None:
+        """Bring the live orders of a restored memory back to the books, in the order in which they were placed."""
+        self._lifecycle.advance(now_ns)
+        for order in [order for order in self._state.orders.everything() if not order.terminal]:
+            self._lifecycle.resume(order)
+        for floor in self._state.floors.values():
+            self._settle(floor)
+
     # -- inside ----------------------------------------------------------------------------------------------------
 
     def _list(self, spec: ProductSpec) -> None:
         if spec.alias and spec.alias not in self._state.floors:
             raise ValueError(f"{spec.product_id} is an alias of {spec.alias}, which has no book")
         self._state.list_product(spec)
+
+    def _settle(self, floor: Floor) -> None:
+        if not floor.auction:
+            self._matcher.uncross(floor)
+            self._matcher.fire_stops(floor)
 
     def _user(self, user: str) -> User:
         if user not in self._state.users:
@@ -374,6 +397,13 @@ class Exchange:
 
     def _floor(self, product_id: str) -> Floor:
         return self._state.floors[self.spec(product_id).book_id]
+
+
+def _altered(spec: ProductSpec, changes: Mapping[str, Any]) -> ProductSpec:
+    try:
+        return msgspec.convert({**msgspec.structs.asdict(spec), **changes}, ProductSpec)
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error)) from None
 
 
 def _ladder(

@@ -61,6 +61,10 @@ class VolumeWindow:
         self._volume += value
         self._fees += fee
 
+    def trades(self) -> list[tuple[int, Decimal, Decimal]]:
+        """What is counted: time, value and fee of each trade, oldest first."""
+        return list(self._trades)
+
     def totals(self, now_ns: int) -> tuple[Decimal, Decimal]:
         """Volume and fees of the 30 days before `now_ns`."""
         while self._trades and self._trades[0][0] <= now_ns - _WINDOW_NS:

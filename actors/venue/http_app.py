@@ -133,8 +133,7 @@ def act(venue: Venue, route: Route, path: dict[str, str], request: web.Request, 
         answer = unauthorized()
     except QueryError as error:
         answer = error_answer(error, headers)
-    if request.method != "GET":
-        venue.settle()
+    venue.settle()  # also after a query: it may have told of what just came due
     return answer
 
 

@@ -5,6 +5,7 @@ from outside add up to zero at all times.
 """
 
 from collections import defaultdict
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -35,6 +36,10 @@ class Balance(NamedTuple):
     outside: Decimal
 
 
+Totals = dict[str, tuple[Decimal, Decimal, Decimal]]
+"""Per currency the market's account, the fees and the outside."""
+
+
 class Ledger:
     """All money of the venue. Amounts are never negative but where said."""
 
@@ -45,6 +50,21 @@ class Ledger:
         self._market: dict[str, Decimal] = defaultdict(lambda: ZERO)
         self._fees: dict[str, Decimal] = defaultdict(lambda: ZERO)
         self._outside: dict[str, Decimal] = defaultdict(lambda: ZERO)
+
+    def totals(self) -> Totals:
+        """Per currency what the market's account, the fees and the outside have."""
+        currencies = {*self._market, *self._fees, *self._outside}
+        return {name: (self._market[name], self._fees[name], self._outside[name]) for name in sorted(currencies)}
+
+    def restore(self, users: Iterable[str], wallets: Iterable[tuple[str, Wallet]], totals: Totals) -> None:
+        """Begin with other books in the place of these. Every wallet counts as changed."""
+        self._wallets = {user: {} for user in users}
+        for user, wallet in wallets:
+            self._wallets[user][wallet.currency] = wallet
+        self._changed = {(user, wallet.currency): wallet for user in self._wallets for wallet in self.wallets(user)}
+        for account, part in ((self._market, 0), (self._fees, 1), (self._outside, 2)):
+            account.clear()
+            account.update({currency: parts[part] for currency, parts in totals.items()})
 
     def open(self, user: str) -> None:
         """Begin a user's books. Raises ValueError: known user."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from heapq import heappop, heappush
 
-from actors.venue.configurations import BRACKET, STOP_LIMIT
+from actors.venue.configurations import BRACKET, FOK, IOC, STOP_LIMIT
 from actors.venue.lag import draw_ns
 from actors.venue.matching import Matcher
 from actors.venue.orders import (
@@ -14,6 +14,7 @@ from actors.venue.orders import (
     FILLED,
     OPEN,
     PENDING,
+    STOP_PENDING,
     Order,
 )
 from actors.venue.state import State
@@ -46,6 +47,30 @@ class Lifecycle:
             self._schedule(order.terms.end_time_ns, _EXPIRE, order)
         self._schedule(state.now_ns + draw_ns(state.rng, state.unpleasantness.pending_ms), _OPEN, order)
         self.advance(state.now_ns)
+
+    def resume(self, order: Order) -> None:
+        """Put an order back that was live before a restart; what its delays waited for is due now."""
+        end_ns = order.terms.end_time_ns
+        if order.status == CANCEL_QUEUED:
+            self._matcher.finish(order, CANCELLED, "User requested cancel")
+        elif end_ns is not None and end_ns <= self._state.now_ns:
+            self._matcher.finish(order, EXPIRED)
+        elif order.terms.time_in_force in {IOC, FOK}:
+            self._matcher.finish(order, CANCELLED, "the venue was started anew")
+        else:
+            if end_ns is not None:
+                self._schedule(end_ns, _EXPIRE, order)
+            self._reopen(order)
+
+    def _reopen(self, order: Order) -> None:
+        if order.status == PENDING:
+            self._open(order)
+            return
+        waits = order.trigger_status == STOP_PENDING
+        if waits:
+            self._state.floor(order.product.product_id).stops.add(order)
+        if not waits or order.terms.order_type == BRACKET:
+            self._matcher.rest_again(order)
 
     def cancel(self, user: str, order_ids: Sequence[str]) -> list[CancelResult]:
         """Queue cancels; success means accepted, the order may still fill until the delay is over."""

@@ -19,7 +19,8 @@ from actors.venue.orders import (
 from actors.venue.state import Floor, State
 
 MAKER, TAKER = "MAKER", "TAKER"
-_USD_LIKE = {"USD", "USDC"}
+USD_LIKE = frozenset({"USD", "USDC"})
+"""Quotes whose trades count towards the fee tier."""
 
 
 class Stranger:
@@ -98,6 +99,23 @@ class Matcher:
             youngest = max(users, key=lambda order: order.seq)
             book.remove(youngest.order_id)
             self.enter(youngest)
+
+    def rest_again(self, order: Order) -> None:
+        """Rest an order that rested before a restart, behind what is shown at its price.
+
+        Market liquidity that crosses it trades with it at the order's price: it is the market that came later.
+        """
+        floor = self._state.floor(order.product.product_id)
+        other = OPPOSITE[order.side]
+        size = Decimal(0)
+        if not floor.auction:
+            for price in floor.book.market_prices(other):
+                if crosses(order.side, order.limit_price, price):
+                    size += floor.book.market_size(other, price)
+                    floor.book.thin_market(other, price, Decimal(0))
+        self._rest(floor, order)
+        if size > 0:
+            self._sweep(floor, Stranger(other, size, order.limit_price))
 
     def finish(self, order: Order, status: str, message: str = "") -> None:
         """End an order: off the book, nothing held, told to its user."""
@@ -250,7 +268,7 @@ class Matcher:
         order.fill_count += 1
         order.last_fill_ns = order.updated_ns = state.now_ns
         self.set_hold(order, order.hold_needed())
-        if order.product.quote in _USD_LIKE:
+        if order.product.quote in USD_LIKE:
             state.users[order.user].volume.add(state.now_ns, value, fee)
         state.orders.add_fill(self._fill(order, trade, fee, liquidity))
 

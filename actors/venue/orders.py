@@ -147,6 +147,25 @@ class Orders:
         self._next_seq += 1
         return seq
 
+    def counters(self) -> tuple[int, int]:
+        """The numbers of the next order and of the next fill."""
+        return self._next_seq, self._next_fill
+
+    def everything(self) -> Iterable[Order]:
+        """Every order that is remembered, of all users."""
+        return self._by_id.values()
+
+    @classmethod
+    def restored(cls, orders: Iterable[Order], fills: Iterable[Fill], counters: tuple[int, int]) -> "Orders":
+        """What was remembered before a restart, oldest first; ended orders are yet to be retired."""
+        remembered = cls()
+        for order in orders:
+            remembered.add(order)
+        for fill in fills:
+            remembered.add_fill(fill)
+        remembered._next_seq, remembered._next_fill = counters
+        return remembered
+
     def add(self, order: Order) -> None:
         """Keep a new order."""
         self._by_id[order.order_id] = order

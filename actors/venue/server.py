@@ -9,7 +9,7 @@ import signal
 import ssl
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
 from pathlib import Path
 from random import Random
@@ -21,6 +21,7 @@ from aiohttp import web
 from actors.venue import admin, http_app, sockets
 from actors.venue.catalogue import specs
 from actors.venue.core import Exchange
+from actors.venue.keeper import Keeper
 from actors.venue.lag import Unpleasantness
 from actors.venue.server_keys import registered_key, tls_context
 from actors.venue.server_options import Options
@@ -66,18 +67,25 @@ async def serving(asked: Options) -> AsyncIterator[Ready]:
         key_file = (asked.key_file or Path(scratch) / "key.json").absolute()
         context, ca = tls_context(Path(scratch)) if asked.tls else (None, None)
         venue = build(asked, key_file)
-        runner = web.AppRunner(application(venue), access_log=None, shutdown_timeout=1.0, handle_signals=False)
-        await runner.setup()
-        player = asyncio.create_task(play(venue))
-        try:
-            port = await _listen(runner, asked.port, context)
-            venue.hosts |= _hosts(port)
-            yield _ready(port, key_file, ca)
-        finally:
-            player.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await player
-            await runner.cleanup()
+        with kept(venue, asked.state):
+            async with _listening(venue, asked.port, context) as port:
+                yield _ready(port, key_file, ca)
+
+
+@contextlib.asynccontextmanager
+async def _listening(venue: Venue, port: int, context: ssl.SSLContext | None) -> AsyncIterator[int]:
+    runner = web.AppRunner(application(venue), access_log=None, shutdown_timeout=1.0, handle_signals=False)
+    await runner.setup()
+    player = asyncio.create_task(play(venue))
+    try:
+        bound = await _listen(runner, port, context)
+        venue.hosts |= _hosts(bound)
+        yield bound
+    finally:
+        player.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await player
+        await runner.cleanup()
 
 
 def build(asked: Options, key_file: Path) -> Venue:
@@ -102,6 +110,27 @@ def build(asked: Options, key_file: Path) -> Venue:
     key = registered_key(key_file)
     venue.credentials[key.name] = Credential(key=key, user=USER)
     return venue
+
+
+@contextlib.contextmanager
+def kept(venue: Venue, path: Path | None) -> Iterator[None]:
+    """Restore what the file at `path` knows and keep every change there; without a path nothing is kept.
+
+    A kept state takes the place of users and money; its live orders go back to the market's new books.
+
+    Raises:
+        CorruptStateError: the file is damaged.
+        OSError: it cannot be read or written, or another venue has it.
+    """
+    if path is None:
+        yield
+        return
+    keeper = Keeper.open(path, venue.exchange, venue.clock_ns())
+    venue.keep = keeper.keep
+    try:
+        yield
+    finally:
+        keeper.close()
 
 
 def application(venue: Venue) -> web.Application:

@@ -8,7 +8,7 @@ import msgspec
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """How to run. `port` 0: any free one; no `key_file`: a key for this run only."""
+    """How to run. `port` 0: any free one; no `key_file`: a key for this run only; no `state`: forgotten at the end."""
 
     port: int = 0
     market: str = "synthetic"
@@ -16,6 +16,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     cash_usd: Decimal = Decimal(10_000)
     key_file: Path | None = None
     tls: bool = False
+    state: Path | None = None
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +26,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=1, help="seed of the synthetic market (default: 1)")
     parser.add_argument("--cash", type=Decimal, default=Decimal(10_000), metavar="USD", help="opening balance")
     parser.add_argument("--key-file", type=Path, metavar="FILE", help="API key to accept; written if it is missing")
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="keep balances and orders there over restarts")
     parser.add_argument("--tls", action="store_true", help="https and wss with an authority of its own")
 
 
@@ -37,4 +39,5 @@ def options(args: argparse.Namespace) -> Options:
         cash_usd=args.cash,
         key_file=args.key_file,
         tls=args.tls,
+        state=args.keep,
     )

@@ -60,7 +60,7 @@ class FaultStates:
             return ""
         spec = self._exchange.spec(fault.target)
         self._before[key] = {name: getattr(spec, name) for name in fault.parameters}
-        self._exchange.set_product(fault.target, now_ns, **fault.parameters)
+        self._exchange.set_product(fault.target, now_ns, lasting=False, **fault.parameters)
         return fault.target
 
     def _end(self, key: tuple[int, int], now_ns: int) -> str:
@@ -69,5 +69,5 @@ class FaultStates:
             self._market.halt(fault.target, halted=False)
         if fault.kind != "product_state":
             return ""
-        self._exchange.set_product(fault.target, now_ns, **self._before.pop(key))
+        self._exchange.set_product(fault.target, now_ns, lasting=False, **self._before.pop(key))
         return fault.target

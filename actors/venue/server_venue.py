@@ -1,12 +1,13 @@
 """The venue as its wire sees it: exchange, market, channels, keys, limits, faults and logs behind one clock."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from random import Random
 
 import msgspec
 
 from actors.venue.core import Exchange
+from actors.venue.events import VenueEvent
 from actors.venue.faults import FaultPlan
 from actors.venue.instants import SECOND_NS
 from actors.venue.lag import Unpleasantness
@@ -59,6 +60,7 @@ class Venue:
         self.limits = RateLimits()
         self.states = FaultStates(exchange, market, usual)
         self.log = RequestLog()
+        self.keep: Callable[[Sequence[VenueEvent]], None] = _forget
         self.credentials: dict[str, Credential] = {}
         self.hosts: set[str] = {"api.coinbase.com"}
         self.most_candles = 350
@@ -86,8 +88,13 @@ class Venue:
         self._each_second(now_ns)
 
     def settle(self) -> None:
-        """Hand the exchange's events on; orders go out at once, market data when its channel is cut."""
-        for event in self.exchange.drain():
+        """Hand the exchange's events on; orders go out at once, market data when its channel is cut.
+
+        What they changed is written first: nobody hears of an order or a fill that a kill of the venue could undo.
+        """
+        events = self.exchange.drain()
+        self.keep(events)
+        for event in events:
             self.hub.take(event, self.market)
 
     def _each_second(self, now_ns: int) -> None:
@@ -96,3 +103,7 @@ class Venue:
         self._beat_ns = max(self._beat_ns + SECOND_NS, now_ns - now_ns % SECOND_NS)
         self.data.watch(self.hub.listened_books(), now_ns)
         self.hub.beat(now_ns, now_ns - self.started_ns)
+
+
+def _forget(_: Sequence[VenueEvent]) -> None:
+    """A venue without a state file remembers nothing beyond its run."""

@@ -60,6 +60,9 @@ class State:
         self.ledger = Ledger(rng)
         self.orders = Orders()
         self.events: list[VenueEvent] = []
+        self.altered: dict[str, ProductSpec] = {}
+        """Products whose fields an operator set; replaced as a whole by every change."""
+        self.fees_set: FeeSchedule | None = None
 
     def list_product(self, spec: ProductSpec) -> None:
         """List a product or change one; a product without alias gets a book of its own."""
@@ -67,6 +70,10 @@ class State:
         if spec.book_id == spec.product_id:
             floor = self.floors.setdefault(spec.product_id, Floor(spec))
             floor.auction = spec.auction_mode
+
+    def alter(self, spec: ProductSpec) -> None:
+        """Note what an operator made of a product."""
+        self.altered = {**self.altered, spec.product_id: spec}
 
     def floor(self, product_id: str) -> Floor:
         """The floor a product trades on. Raises KeyError: no such product."""
