@@ -38,7 +38,7 @@ class Settings(Value, frozen=True, kw_only=True):
     backoff_ns: int = 15 * SECOND_NS
     stage_limit_ns: int = 15 * SECOND_NS
     seed: int = 0
-    first_ns: int = SECOND_NS // 5
+    first_ns: int = 2 * SECOND_NS
 
 
 class Open(Value, frozen=True, kw_only=True):

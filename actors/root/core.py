@@ -16,6 +16,7 @@ DESK = "desk"
 REFUSED = 4
 GAVE_UP = 70
 REVOKED = 75
+KILLED = -9
 
 
 class Kind(Enum):
@@ -164,8 +165,13 @@ def _exited(root: Root, event: Exited, now_ns: int) -> tuple[Root, tuple[Action,
 
 
 def _counts(event: Exited, child: Child, now_ns: int) -> bool:
-    """Whether a desk's death says that something is wrong with the desk itself."""
+    """Whether a desk's death says that something is wrong with the desk itself.
+
+    An armed desk that was killed from outside (SIGKILL: the kernel, an operator) says nothing of the kind.
+    """
     if event.code == REVOKED or child.revoked_ns:
+        return False
+    if event.code == KILLED and child.armed_ns:
         return False
     armed_long = child.armed_ns and now_ns - child.armed_ns >= HEALTHY_NS
     return event.code == GAVE_UP or not armed_long

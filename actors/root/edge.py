@@ -126,6 +126,7 @@ class RootProcess:
         if name == DESK:
             self._desk_epoch = self._epoch.current()
             self._pulse.arm(False)
+            self._facts.update(desk_pid=None, armed=False)
         ready = self._ready.get(name)
         process = await asyncio.create_subprocess_exec(
             *self._commands[name](),
