@@ -11,7 +11,9 @@ Kinds on REST (target: a route's name such as `create_order`, `orders` for all o
   the venue has acted, with false it has not.
 * `rate_limit`: 429, as JSON or with `html: true` as a page; not acted. `unauthorized`: 401; `forbidden`: 403.
 * `maintenance`: 503. `truncate`: acted, half a body. `slow_body`: a byte every `ms` (1000).
-* `old_answer`: the older create answer; `extra_members`: members nobody knows. `bad_number`: NaN for every price.
+* `old_answer`: the older create answer; `extra_members`: members nobody knows.
+* `rewrite`: every member named in `members` gets the value given there (a NaN price, a status nobody knows).
+* `refuse_cancel` (target: `cancel_orders`; drawn per order id): that order is not cancelled, `reason` says why.
 
 Kinds on sockets (target: a channel's name or `*`):
 
@@ -20,14 +22,15 @@ Kinds on sockets (target: a channel's name or `*`):
 * `ws_silence`: the socket stays open, nothing is sent; what would have been sent is lost.
 * `ws_gap`, `ws_duplicate`, `ws_reorder`, `ws_malformed`: strike single frames (default count: 1).
 * `ws_mute`: the channel says nothing and no number is missing (heartbeat loss, lost user events, no snapshot);
-  `ws_delay`: the connection lags by `ms`. `ws_deep` (target: a book): level2 snapshots with `levels` more a side.
+  `ws_delay`: the connection lags by `ms`. `ws_rewrite`: as `rewrite`.
+* `ws_deep` (target: a book): level2 snapshots with `levels` (25 000) more a side.
 
 Kinds of state (undone when they end): `late_listing`, `late_fills`, `cancel_delay`, `pending_delay` (`ms`: [from, to]);
 `product_state` (target: product; parameters: fields of the product); `halt` (target: product; the market stands
 still); `clock_offset` (`s`: what `/time` and the token check are off by).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from random import Random
 from typing import Any, Literal, get_args
@@ -49,7 +52,8 @@ RestKind = Literal[
     "slow_body",
     "old_answer",
     "extra_members",
-    "bad_number",
+    "rewrite",
+    "refuse_cancel",
 ]
 SocketKind = Literal[
     "ws_close",
@@ -61,12 +65,14 @@ SocketKind = Literal[
     "ws_malformed",
     "ws_mute",
     "ws_delay",
+    "ws_rewrite",
     "ws_deep",
 ]
 StateKind = Literal[
     "late_listing", "late_fills", "cancel_delay", "pending_delay", "product_state", "halt", "clock_offset"
 ]
-REST = frozenset(get_args(RestKind))
+PER_ID = frozenset({"refuse_cancel"})
+REST = frozenset(get_args(RestKind)) - PER_ID
 STATES = frozenset(get_args(StateKind))
 CLOSE, REFUSE, DEEP = frozenset({"ws_close"}), frozenset({"ws_refuse"}), frozenset({"ws_deep"})
 FRAMES = frozenset(get_args(SocketKind)) - CLOSE - REFUSE - DEEP
@@ -103,6 +109,13 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def aims_at(self, names: Iterable[str]) -> bool:
         """Whether one of the names is its target."""
         return any(fnmatchcase(name, self.target) for name in names)
+
+
+def rewritten(told: object, members: Mapping[str, object]) -> object:
+    """Decoded JSON with another value in every member of these names, however deep."""
+    if isinstance(told, dict):
+        return {name: members.get(name, rewritten(value, members)) for name, value in told.items()}
+    return [rewritten(one, members) for one in told] if isinstance(told, list) else told
 
 
 class Active(msgspec.Struct, frozen=True):

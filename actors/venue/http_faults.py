@@ -7,7 +7,7 @@ import struct
 import msgspec
 from aiohttp import web
 
-from actors.venue.faults import Fault
+from actors.venue.faults import Fault, rewritten
 from actors.venue.http_calls import Answer
 
 _PAGE = """<!DOCTYPE html>
@@ -44,8 +44,9 @@ async def after(request: web.Request, struck: dict[str, Fault], answer: Answer) 
         answer.body = _older(answer.body)
     if "extra_members" in struck:
         answer.body = _with(answer.body, {"brand_new_member": {"nested": [1, None, "x"]}, "another": True})
-    if "bad_number" in struck:
-        answer.body = msgspec.json.encode(_poisoned(msgspec.json.decode(answer.body)))
+    if "rewrite" in struck:
+        members = struck["rewrite"].parameters.get("members", {})
+        answer.body = msgspec.json.encode(rewritten(msgspec.json.decode(answer.body), members))
     if "truncate" in struck:
         answer.body = answer.body[: len(answer.body) // 2]
     return answer
@@ -130,15 +131,6 @@ def _older(raw: bytes) -> bytes:
 def _with(raw: bytes, members: dict[str, object]) -> bytes:
     told = msgspec.json.decode(raw)
     return msgspec.json.encode({**told, **members}) if isinstance(told, dict) else raw
-
-
-_NUMBERS = frozenset({"price", "size", "value", "filled_size", "average_filled_price", "open", "close", "high", "low"})
-
-
-def _poisoned(told: object) -> object:
-    if isinstance(told, dict):
-        return {name: "NaN" if name in _NUMBERS else _poisoned(value) for name, value in told.items()}
-    return [_poisoned(one) for one in told] if isinstance(told, list) else told
 
 
 async def _sleep_ms(fault: Fault, usual: int) -> None:

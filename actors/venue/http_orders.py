@@ -5,10 +5,11 @@ from decimal import Decimal
 import msgspec
 
 from actors.venue.exact import exact, parse_amount, plain, quotient
+from actors.venue.faults import PER_ID
 from actors.venue.http_calls import Call, bad_request
 from actors.venue.refusals import RefusedError, by_preview, past_preview
 from actors.venue.requests import EditRequest, FillQuery, OrderQuery, PlaceRequest, QueryError
-from actors.venue.wire import EditError, OrderView, PlaceAnswer
+from actors.venue.wire import CancelResult, EditError, OrderView, PlaceAnswer
 
 _DEFAULT_ORDERS = 250
 _DEFAULT_FILLS = 100
@@ -70,7 +71,16 @@ def cancel_orders(call: Call) -> object:
     order_ids = call.read(_Cancel).order_ids
     if not order_ids:
         raise bad_request("order_ids is required")
-    return {"results": call.venue.exchange.cancel(call.user, order_ids, call.now_ns)}
+    refused = {order_id: reason for order_id in order_ids if (reason := _refusal_of_cancel(call))}
+    taken = iter(call.venue.exchange.cancel(call.user, [one for one in order_ids if one not in refused], call.now_ns))
+    return {
+        "results": [
+            CancelResult(success=False, failure_reason=refused[order_id], order_id=order_id)
+            if order_id in refused
+            else next(taken)
+            for order_id in order_ids
+        ]
+    }
 
 
 def close_position(call: Call) -> object:
@@ -122,6 +132,12 @@ def list_fills(call: Call) -> object:
         cursor=query.one("cursor"),
     )
     return call.venue.exchange.list_fills(call.user, asked, call.now_ns)
+
+
+def _refusal_of_cancel(call: Call) -> str:
+    """Why a fault has this cancel refused; "" where none has."""
+    struck = call.venue.faults.strike(PER_ID, ("cancel_orders", "orders"), call.now_ns).get("refuse_cancel")
+    return str(struck.parameters.get("reason", "COMMANDER_REJECTED_CANCEL_ORDER")) if struck else ""
 
 
 def _unsupported(asked: _Asked) -> RefusedError | None:

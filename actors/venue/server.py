@@ -76,16 +76,16 @@ async def serving(asked: Options) -> AsyncIterator[Ready]:
 async def _listening(venue: Venue, port: int, context: ssl.SSLContext | None) -> AsyncIterator[int]:
     runner = web.AppRunner(application(venue), access_log=None, shutdown_timeout=1.0, handle_signals=False)
     await runner.setup()
-    player = asyncio.create_task(play(venue))
-    try:
-        bound = await _listen(runner, port, context)
-        venue.hosts |= _hosts(bound)
-        yield bound
-    finally:
-        player.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await player
-        await runner.cleanup()
+    # In a group: a market that fails ends the venue with its traceback, it does not leave a server without a market.
+    async with asyncio.TaskGroup() as group:
+        player = group.create_task(play(venue))
+        try:
+            bound = await _listen(runner, port, context)
+            venue.hosts |= _hosts(bound)
+            yield bound
+        finally:
+            player.cancel()
+            await runner.cleanup()
 
 
 def build(asked: Options, key_file: Path) -> Venue:

@@ -3,10 +3,12 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
+import msgspec
 from aiohttp import web
 
-from actors.venue.faults import FRAMES, FaultPlan
+from actors.venue.faults import FRAMES, FaultPlan, rewritten
 from actors.venue.instants import MILLISECOND_NS, SECOND_NS
 from actors.venue.server_channels import LEVEL2
 from actors.venue.server_frames import Frame
@@ -87,7 +89,10 @@ class Connection:
                 await self._socket.send_str(text)
                 self._waiting_ns = None
 
-    def _send_struck(self, text: str, struck: dict[str, dict[str, object]], now_ns: int) -> None:
+    def _send_struck(self, text: str, struck: dict[str, dict[str, Any]], now_ns: int) -> None:
+        if "ws_rewrite" in struck:
+            members = struck["ws_rewrite"].get("members", {})
+            text = msgspec.json.encode(rewritten(msgspec.json.decode(text), members)).decode()
         if "ws_malformed" in struck:
             text = text[: len(text) // 2]
         if "ws_reorder" in struck and self._held is None:

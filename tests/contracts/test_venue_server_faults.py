@@ -85,10 +85,30 @@ def test_old_answer_has_the_id_at_the_top_too(venue):
     assert "order_id" not in venue.post("/orders", venue.order())
 
 
+def test_a_cancel_of_many_can_fail_for_one(venue):
+    ids = [venue.place() for _ in range(3)]
+    venue.fault("refuse_cancel", target="cancel_orders", count=1)
+    results = venue.post("/orders/batch_cancel", {"order_ids": ids})["results"]
+    assert [one["order_id"] for one in results] == ids
+    assert [one["success"] for one in results] == [False, True, True]
+    assert results[0]["failure_reason"] == "COMMANDER_REJECTED_CANCEL_ORDER"
+    assert [venue.status(one)["status"] for one in ids] == ["OPEN", "CANCELLED", "CANCELLED"]
+
+
+def test_frames_and_answers_can_say_what_nobody_expects(venue):
+    order_id = venue.place()
+    venue.fault("rewrite", target="get_order", count=1, parameters={"members": {"status": "BRAND_NEW_STATUS"}})
+    assert venue.status(order_id)["status"] == "BRAND_NEW_STATUS"
+    venue.fault("ws_rewrite", target="level2", count=1, parameters={"members": {"price_level": "NaN"}})
+    with venue.stream() as stream:
+        stream.subscribe("level2", "BTC-USD")
+        assert {row["price_level"] for row in stream.next("l2_data")["events"][0]["updates"]} == {"NaN"}
+
+
 def test_extra_members_and_bad_numbers(venue):
     venue.fault("extra_members", target="get_product", count=1)
     assert "brand_new_member" in venue.get("/products/BTC-USD")
-    venue.fault("bad_number", target="get_product", count=1)
+    venue.fault("rewrite", target="get_product", count=1, parameters={"members": {"price": "NaN"}})
     assert venue.get("/products/BTC-USD")["price"] == "NaN"
     assert venue.get("/products/BTC-USD")["price"] != "NaN"
 
