@@ -40,7 +40,9 @@ async def run(state_dir: Path, groups: Iterable[Group], actors: Iterable[tuple[C
     pump = AsyncioPump(clock, loop)
     members = [Member(child=child, role=roles[child.name], pump=name) for child, name in actors]
     ended: asyncio.Future[int] = loop.create_future()
-    node = Node(clock, groups, members, {"core": pump}, journal=None, escalate=lambda _: _end(loop, ended, 1))
+    node = Node(
+        clock, groups, members, {"core": pump}, journal=None, escalate=lambda _: _end(loop, ended, 1), first_seq=1
+    )
     bridge = Bridge(state_dir / "alpha.sock", node.directory)
     node.directory.route("", bridge)
     await bridge.connect()

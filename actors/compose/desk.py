@@ -44,6 +44,7 @@ from protocol.control import Asked, Shutdown
 from protocol.ids import ProductId
 from protocol.launch import Launch
 from protocol.policy import LaneRate
+from protocol.strategy import HistoryWanted, ProposalsMade
 
 BTC = "BTC-USD"
 GAVE_UP, REFUSED = 70, 4
@@ -84,7 +85,9 @@ class Desk:
             escalate=self._escalate,
         )
         self._registry.register(self._node.collector)
-        bridge = Bridge(self._state_dir / "alpha.sock", self._node.directory)
+        feeds = frozenset(feed_name(product) for product in self._products())
+        says = {ProposalsMade: frozenset({"cycle"}), HistoryWanted: feeds}
+        bridge = Bridge(self._state_dir / "alpha.sock", self._node.directory, accepts=says)
         await bridge.listen()
         self._node.directory.route("strategy:", bridge)
         core.start()

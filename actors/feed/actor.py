@@ -14,6 +14,7 @@ from protocol.feed import (
     SocketOpened,
 )
 from protocol.ids import ProductId
+from protocol.strategy import HistoryWanted
 from protocol.venue import CandlesListed, QueryFailed
 
 
@@ -35,6 +36,6 @@ def role(_context: Context, product_id: ProductId, market: str, *, leader: bool 
     return Role(
         step=core.step,
         initial=lambda: core.Feed(product_id, market, leader=leader),
-        accepts=(FeedData, FeedPulse, FeedReset, FeedContinue, CandlesListed, QueryFailed),
+        accepts=(FeedData, FeedPulse, FeedReset, FeedContinue, HistoryWanted, CandlesListed, QueryFailed),
         journaled=False,
     )

@@ -19,6 +19,8 @@ EDGE = 0.01
 NEAR = 0.002
 """Depth is what rests within 20 bps of mid."""
 MAX_DIGITS = 15
+KNOWN_PRICES = 10_000
+_SIDES = frozenset({"bid", "offer"})
 
 
 class BadLevelError(ValueError):
@@ -28,24 +30,16 @@ class BadLevelError(ValueError):
 class Half:
     """One side. Keys are prices, negated on the offer side, so that the best level always has the largest key."""
 
-    __slots__ = ("bound", "far", "keys", "levels", "near", "sign", "touched")
+    __slots__ = ("bound", "far", "keys", "known", "levels", "near", "top", "touched")
 
-    def __init__(self, sign: int) -> None:
-        self.sign = sign
-        self.levels: dict[float, L2Update] = {}
+    def __init__(self) -> None:
+        self.levels: dict[float, tuple[L2Update, float]] = {}  # with the size, read once
         self.keys: list[float] = []
-        self.far = -inf
+        self.known: dict[str, float] = {}  # reading a number costs most of an update, and prices come again
+        self.far = self.top = -inf
         self.bound = inf
         self.near = 0.0
         self.touched = False
-
-    def load(self, row: L2Update) -> None:
-        """Take one row of a snapshot; `settle` follows the last."""
-        key, size = self.sign * _price(row.price_level), _size(row.new_quantity)
-        if size and key >= self.far:
-            self.levels[key] = row
-            far = key - abs(key) * HELD
-            self.far = max(self.far, far)
 
     def settle(self) -> None:
         """Order what was loaded; drop what lies too far from the best, which need not have come first."""
@@ -56,48 +50,41 @@ class Half:
         self.keys = keys[drop:]
         self.bound, self.touched = inf, True
 
-    def change(self, row: L2Update) -> None:
-        """Set one level to its new absolute size; removing one that is not held is no error."""
-        key, size = self.sign * _price(row.price_level), _size(row.new_quantity)
-        if key < self.far:
-            return
-        old = self.levels.get(key)
-        if size:
-            self.levels[key] = row
-            if old is None:
-                insort(self.keys, key)
-        elif old is not None:
-            del self.levels[key]
-            del self.keys[bisect_left(self.keys, key)]
-        if key >= self.bound:
-            self.near += abs(key) * (size - float(old.new_quantity) if old is not None else size)
-            self.touched = True
+    def know(self, row: L2Update) -> float:
+        """Read the key of a price, and keep it for the next time."""
+        if len(self.known) >= KNOWN_PRICES:
+            self.known.clear()
+        key = self.known[row.price_level] = _key(row)
+        return key
 
     @property
     def best(self) -> L2Update | None:
         """The level nearest to the other side."""
-        return self.levels[self.keys[-1]] if self.keys else None
+        return self.levels[self.keys[-1]][0] if self.keys else None
 
-    def price(self) -> float:
-        """The best price; only where there is one."""
-        return abs(self.keys[-1])
+    @property
+    def at_edge(self) -> bool:
+        """The best level is nearer than `EDGE` to the end of what is held."""
+        best = self.keys[-1] if self.keys else -inf
+        return self.far > -inf and (best == -inf or best - abs(best) * EDGE < self.far)
 
     def depth(self, bound: float) -> float:
         """Quote currency resting at keys from `bound` on; what lies between this and the last bound is added or cut."""
-        if self.bound == inf:
-            self.near = self._between(bound, inf)
-        elif bound < self.bound:
-            self.near += self._between(bound, self.bound)
-        elif bound > self.bound:
-            self.near -= self._between(self.bound, bound)
-        self.bound = bound
+        if bound != self.bound:
+            if self.bound == inf:
+                self.near = self._between(bound, inf)
+            elif bound < self.bound:
+                self.near += self._between(bound, self.bound)
+            else:
+                self.near -= self._between(self.bound, bound)
+            self.bound = bound
         return max(0.0, self.near)
 
     def _between(self, low: float, high: float) -> float:
-        keys = self.keys
-        span = keys[bisect_left(keys, low) : bisect_left(keys, high)]
-        levels = self.levels
-        return sum(abs(key) * float(levels[key].new_quantity) for key in span)
+        keys, levels, total = self.keys, self.levels, 0.0
+        for at in range(bisect_left(keys, low), bisect_left(keys, high)):
+            total += abs(keys[at]) * levels[keys[at]][1]
+        return total
 
 
 class Book:
@@ -106,13 +93,18 @@ class Book:
     __slots__ = ("asks", "bids")
 
     def __init__(self) -> None:
-        self.bids = Half(1)
-        self.asks = Half(-1)
+        self.bids = Half()
+        self.asks = Half()
 
     def load(self, rows: Sequence[L2Update]) -> None:
-        """Take a slice of a snapshot. Raises BadLevelError."""
+        """Take a slice of a snapshot; `settle` follows the last. Raises ValueError: the snapshot is void."""
         for row in rows:
-            self._half(row.side).load(row)
+            key = _key(row)
+            half = self.bids if key > 0.0 else self.asks
+            if key >= half.far and (size := _size(row.new_quantity)):
+                half.levels[key] = row, size
+                if key > half.top:
+                    half.top, half.far = key, key - abs(key) * HELD
 
     def settle(self) -> None:
         """The snapshot is complete."""
@@ -120,16 +112,31 @@ class Book:
         self.asks.settle()
 
     def apply(self, rows: Sequence[L2Update]) -> None:
-        """Apply a batch of changes. Raises BadLevelError: the book is then void."""
-        for row in rows:
-            self._half(row.side).change(row)
+        """Set levels to their new absolute sizes; removing one that is not held is no error.
 
-    def _half(self, side: str) -> Half:
-        if side == "bid":
-            return self.bids
-        if side == "offer":
-            return self.asks
-        raise BadLevelError(f"side {side[:40]!r}")
+        Raises ValueError: the book is then void.
+        """
+        for row in rows:
+            half = self.bids if row.side == "bid" else self.asks
+            key = half.known.get(row.price_level) if row.side in _SIDES else None
+            if key is None:
+                key = half.know(row)
+            if key < half.far:
+                continue
+            size = _size(row.new_quantity)
+            old = half.levels.get(key)
+            if size:
+                half.levels[key] = row, size
+                if old is None:
+                    insort(half.keys, key)
+            elif old is not None:
+                del half.levels[key]
+                del half.keys[bisect_left(half.keys, key)]
+            else:
+                continue
+            if key >= half.bound:
+                half.near += abs(key) * (size if old is None else size - old[1])
+                half.touched = True
 
     @property
     def two_sided(self) -> bool:
@@ -143,42 +150,49 @@ class Book:
 
     @property
     def near_edge(self) -> bool:
-        """The market has moved so far that levels not held are about to matter."""
-        return any(half.keys[-1] - half.price() * EDGE < half.far for half in (self.bids, self.asks) if half.keys)
+        """The market has moved so far that levels not held are about to matter, or all that was held is gone."""
+        return any(half.at_edge for half in (self.bids, self.asks))
 
     def depth(self) -> tuple[Decimal, Decimal]:
-        """Quote currency within 20 bps of mid, bids and asks, rounded down to cents; only if two-sided."""
+        """Quote currency within 20 bps of mid, bids and asks, rounded down to whole units; only if two-sided."""
         mid = (self.bids.keys[-1] - self.asks.keys[-1]) / 2
         self.bids.touched = self.asks.touched = False
-        return _cents(self.bids.depth(mid * (1 - NEAR))), _cents(self.asks.depth(-mid * (1 + NEAR)))
+        return Decimal(int(self.bids.depth(mid * (1 - NEAR)))), Decimal(int(self.asks.depth(-mid * (1 + NEAR))))
 
     @property
     def touched(self) -> bool:
         """Something within the depth window changed since `depth` was last asked."""
         return self.bids.touched or self.asks.touched
 
+    def touch(self) -> None:
+        """Have the next look be told, changed or not."""
+        self.bids.touched = True
+
     def resum(self) -> None:
         """Sum the depth anew next time, so that rounding errors of many small changes never add up."""
         self.bids.bound = self.asks.bound = inf
-        self.bids.touched = self.asks.touched = True
+        self.touch()
 
 
-def _cents(amount: float) -> Decimal:
-    return Decimal(int(amount * 100)).scaleb(-2)
-
-
-def _price(text: str) -> float:
-    value = float(text)
-    if not 0.0 < value < inf or (len(text) > MAX_DIGITS and _digits(text) > MAX_DIGITS):
+def _key(row: L2Update) -> float:
+    """A row's price, negated for an offer. Raises ValueError: none that a book has (faults A13)."""
+    text = row.price_level
+    price = float(text)
+    if not 0.0 < price < inf or (len(text) > MAX_DIGITS and _digits(text) > MAX_DIGITS):
         raise BadLevelError(f"price {text[:40]!r}")
-    return value
+    if row.side not in _SIDES:
+        raise BadLevelError(f"side {row.side[:40]!r}")
+    return price if row.side == "bid" else -price
 
 
 def _size(text: str) -> float:
-    value = float(text)
-    if not 0.0 <= value < inf:
-        raise BadLevelError(f"size {text[:40]!r}")
-    return value
+    """A row's size. Raises ValueError: none that a level has."""
+    if text == "0":
+        return 0.0
+    size = float(text)
+    if 0.0 <= size < inf:
+        return size
+    raise BadLevelError(f"size {text[:40]!r}")
 
 
 def _digits(text: str) -> int:

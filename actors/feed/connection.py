@@ -60,7 +60,7 @@ class Route(msgspec.Struct, frozen=True):
 class Market:
     """State of one connection. Mutable, for it is touched at every frame; only `step` touches it."""
 
-    __slots__ = ("awaited", "feeds", "frames", "malformed", "resynced_ns", "stream", "tries", "venue_ns", "vouched")
+    __slots__ = ("awaited", "feeds", "frames", "malformed", "resynced_ns", "stamp", "stream", "tries", "vouched")
 
     def __init__(self, routes: tuple[Route, ...]) -> None:
         wire_ids = tuple(route.wire_id for route in routes)
@@ -71,10 +71,17 @@ class Market:
         self.awaited: dict[str, int] = {}  # wire id -> when to ask again for its snapshot
         self.tries: dict[str, int] = {}
         self.resynced_ns = 0
-        self.venue_ns = 0
+        self.stamp = ""
         self.vouched: frozenset[str] = frozenset()
         self.malformed: list[int] = []
         self.frames = 0
+
+    def venue_ns(self) -> int:
+        """Venue time of the newest in-sequence frame; 0: it told none that can be read."""
+        try:
+            return stamp_ns(self.stamp)
+        except BadWire:
+            return 0
 
 
 def share_out(aliases: Mapping[ProductId, str]) -> tuple[tuple[Route, ...], ...]:
@@ -166,7 +173,7 @@ def _arrived(state: Market, message: FramesArrived, now_ns: int, out: list[Effec
         except BadWire:  # its place in the sequence is known, its content is not: that is a loss
             _malformed(state, now_ns, out)
             _flush(state, gathered, message.received_ns, out)
-            _void(state, "malformed frame", state.venue_ns, now_ns, out)
+            _void(state, "malformed frame", state.venue_ns(), now_ns, out)
     _flush(state, gathered, message.received_ns, out)
     state.frames += len(message.frames)
     out.append(TakeFrames(connection=message.connection))
@@ -176,41 +183,54 @@ def _frame(
     state: Market, raw: bytes, gathered: dict[str, list[Levels | Trades]], now_ns: int, out: list[Effect]
 ) -> None:
     frame = read_frame(raw)
-    if frame is None:
+    if type(frame) is L2Data and state.stream.follows(frame.sequence_num):  # nearly always
+        state.stamp = frame.timestamp
+        _levels(state, frame, gathered)
+    elif frame is None:
         _malformed(state, now_ns, out)
-        return
-    if isinstance(frame, ErrorFrame):
+    elif isinstance(frame, ErrorFrame):
         _refused(state, frame, now_ns, out)
-        return
+    else:
+        _numbered(state, frame, gathered, now_ns, out)
+
+
+def _numbered(
+    state: Market,
+    frame: ServerFrame | Unknown,
+    gathered: dict[str, list[Levels | Trades]],
+    now_ns: int,
+    out: list[Effect],
+) -> None:
     arrival = state.stream.arrival(frame.sequence_num)
     if arrival is Arrival.OLD:
         out.append(Count(metric="feed_old_frames"))
         return
-    if isinstance(frame, Unknown):
-        out.append(Count(metric="feed_unknown_frames"))
-        return
-    venue_ns = state.venue_ns = stamp_ns(frame.timestamp)
+    if not isinstance(frame, Unknown):
+        state.stamp = frame.timestamp
     if arrival is Arrival.GAP:
         _flush(state, gathered, now_ns, out)
         _gap(state, now_ns, out)
-    if isinstance(frame, L2Data):
-        _levels(state, frame, venue_ns, gathered)
+    if isinstance(frame, Unknown):
+        out.append(Count(metric="feed_unknown_frames"))
+    elif isinstance(frame, L2Data):
+        _levels(state, frame, gathered)
     elif isinstance(frame, MarketTrades):
-        _trades(frame, venue_ns, gathered)
+        _trades(frame, state.venue_ns(), gathered)
     else:
         _seldom(state, frame, now_ns, out)
 
 
-def _levels(state: Market, frame: L2Data, venue_ns: int, gathered: dict[str, list[Levels | Trades]]) -> None:
+def _levels(state: Market, frame: L2Data, gathered: dict[str, list[Levels | Trades]]) -> None:
     for event in frame.events:
-        rows = event.updates
-        changed_ns = (stamp_ns(rows[0].event_time or "") if rows else 0) or venue_ns
         snapshot = _is_snapshot(event.type)
         if snapshot:
             state.awaited.pop(event.product_id, None)
             state.tries[event.product_id] = 0
-        part = Levels(snapshot, rows, changed_ns)
-        gathered.setdefault(event.product_id, []).append(part)
+        part = Levels(snapshot, event.updates, frame.timestamp)
+        if event.product_id in gathered:
+            gathered[event.product_id].append(part)
+        else:
+            gathered[event.product_id] = [part]
 
 
 def _trades(frame: MarketTrades, venue_ns: int, gathered: dict[str, list[Levels | Trades]]) -> None:
@@ -221,9 +241,11 @@ def _trades(frame: MarketTrades, venue_ns: int, gathered: dict[str, list[Levels 
 
 
 def _is_snapshot(kind: str) -> bool:
-    if kind not in {"snapshot", "update"}:
-        raise BadWire("event is neither snapshot nor update")
-    return kind == "snapshot"
+    if kind == "update":
+        return False
+    if kind == "snapshot":
+        return True
+    raise BadWire("event is neither snapshot nor update")
 
 
 def _seldom(state: Market, frame: ServerFrame, now_ns: int, out: list[Effect]) -> None:
@@ -236,7 +258,7 @@ def _seldom(state: Market, frame: ServerFrame, now_ns: int, out: list[Effect]) -
 
 def _flush(state: Market, gathered: dict[str, list[Levels | Trades]], received_ns: int, out: list[Effect]) -> None:
     for wire_id, parts in gathered.items():
-        vouched_ns = state.venue_ns if wire_id in state.vouched else 0
+        vouched_ns = state.venue_ns() if wire_id in state.vouched else 0
         data = FeedData(parts=parts, vouched_ns=vouched_ns, received_ns=received_ns)
         out += [Tell(to=name, message=data) for name in state.feeds.get(wire_id, ())]
     gathered.clear()
@@ -246,7 +268,7 @@ def _beat(state: Market, now_ns: int, out: list[Effect]) -> None:
     out += state.stream.beat(now_ns)
     _vouch(state)
     for wire_id, names in state.feeds.items():
-        vouched_ns = state.venue_ns if wire_id in state.vouched else 0
+        vouched_ns = state.venue_ns() if wire_id in state.vouched else 0
         pulse = FeedPulse(alive=True, vouched_ns=vouched_ns, received_ns=now_ns)
         out += [Tell(to=name, message=pulse) for name in names]
     out.append(Count(metric="feed_frames", by=state.frames))
@@ -274,7 +296,7 @@ def _acknowledged(state: Market, channels: dict[str, tuple[str, ...] | None], no
 
 def _gap(state: Market, now_ns: int, out: list[Effect]) -> None:
     out.append(Count(metric="feed_gaps"))
-    _void(state, "sequence gap", state.venue_ns, now_ns, out)
+    _void(state, "sequence gap", state.venue_ns(), now_ns, out)
 
 
 def _overflowed(state: Market, now_ns: int, out: list[Effect]) -> None:
@@ -319,7 +341,7 @@ def _ask_again(state: Market, due: tuple[str, ...], now_ns: int, out: list[Effec
     _park(state, parked, now_ns, out)
     asked = Subscription(LEVEL2, tuple(wire_id for wire_id in due if wire_id not in parked))
     if asked.product_ids:
-        reset = FeedReset(status=FeedStatus.SYNCING, detail="resync", trades_lost=False, whole_ns=state.venue_ns)
+        reset = FeedReset(status=FeedStatus.SYNCING, detail="resync", trades_lost=False, whole_ns=state.venue_ns())
         _reset(state, asked.product_ids, reset, out)
         out += state.stream.ask(asked, now_ns, subscribe=False)
         out += state.stream.ask(asked, now_ns)

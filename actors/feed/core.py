@@ -18,13 +18,14 @@ from protocol.ids import ProductId
 from protocol.instants import SECOND_NS
 from protocol.lifecycle import Recover, Stop, Wake
 from protocol.market import FeedState, FeedStatus, Quote
+from protocol.strategy import HistoryWanted
 from protocol.venue import CandlesListed, QueryFailed
 
 if TYPE_CHECKING:
     from protocol.coinbase.websocket import L2Update
 
 QUOTE_READERS = ("risk", "portfolio", "orders", "universe", "control")
-STATE_READERS = ("risk", "portfolio", "cycle")
+STATE_READERS = ("risk",)
 CANDLE_READERS = ("strategy:host",)
 CLOSE = "close"
 SLICE = 800
@@ -35,12 +36,11 @@ UNCROSSED_NS = SECOND_NS
 class Loading:
     """A snapshot being applied in slices, and the batches that came meanwhile."""
 
-    __slots__ = ("book", "later", "number", "position", "rows", "venue_ns")
+    __slots__ = ("book", "later", "number", "part", "position")
 
     def __init__(self, number: int, part: Levels) -> None:
         self.number = number
-        self.rows = part.rows
-        self.venue_ns = part.venue_ns
+        self.part = part
         self.position = 0
         self.book = Book()
         self.later: list[Levels] = []
@@ -50,7 +50,19 @@ class Feed:
     """State of one feed. Mutable, for a book is big; only `step` touches it."""
 
     __slots__ = (
-        *("alive", "book", "crossed", "detail", "history", "loading", "loads", "market", "name", "product_id"),
+        *(
+            "alive",
+            "book",
+            "changed",
+            "crossed",
+            "detail",
+            "history",
+            "loading",
+            "loads",
+            "market",
+            "name",
+            "product_id",
+        ),
         *("received_ns", "reset", "sequence", "status", "synced", "top", "venue_ns", "vouched_ns"),
     )
 
@@ -69,6 +81,7 @@ class Feed:
         self.detail = ""
         self.crossed: tuple[int, int | None] | None = None  # when the book locked or crossed, and when it ended
         self.top: tuple[L2Update, L2Update] | None = None
+        self.changed: Levels | None = None  # the newest batch whose time has not been read yet
         self.sequence = self.venue_ns = self.vouched_ns = self.received_ns = 0
 
 
@@ -87,6 +100,8 @@ def step(state: Feed, message: Message, now_ns: int) -> tuple[Feed, Effects]:
             _reset(state, message, now_ns, out)
         case Wake():
             _woke(state, message.timer, now_ns, out)
+        case HistoryWanted():  # the reader began anew and knows nothing
+            state.history.ask_histories(now_ns, out)
         case CandlesListed():
             state.history.listed(message, now_ns, out)
         case QueryFailed():
@@ -107,6 +122,7 @@ def _begin(state: Feed, now_ns: int, out: list[Effect]) -> None:
 
 def _woke(state: Feed, timer: str, now_ns: int, out: list[Effect]) -> None:
     if timer == CLOSE:
+        state.book.resum()
         state.history.close(now_ns, out)
         out.append(SetTimer(timer=CLOSE, due_ns=state.history.candles.next_due_ns()))
     elif timer == ASK:
@@ -146,24 +162,24 @@ def _apply(state: Feed, part: Levels, out: list[Effect]) -> None:
         _void(state, f"bad level: {exc}", out)
         return
     state.sequence += 1
-    state.venue_ns = max(state.venue_ns, part.venue_ns)
+    state.changed = part
 
 
 def _load(state: Feed, loading: Loading, out: list[Effect]) -> None:
     """Apply the next slice; the last one makes the book whole, with everything that came since."""
     end = loading.position + SLICE
     try:
-        loading.book.load(loading.rows[loading.position : end])
+        loading.book.load(loading.part.rows[loading.position : end])
     except ValueError as exc:
         _void(state, f"bad level: {exc}", out)
         return
     loading.position = end
-    if end < len(loading.rows):
+    if end < len(loading.part.rows):
         out.append(Tell(to=state.name, message=FeedContinue(load=loading.number)))
         return
     loading.book.settle()
     state.book, state.loading, state.synced, state.crossed, state.top = loading.book, None, True, None, None
-    state.venue_ns = loading.venue_ns
+    state.changed = loading.part
     state.sequence += 1
     for part in loading.later:
         if state.synced:
@@ -193,8 +209,9 @@ def _pulse(state: Feed, message: FeedPulse, now_ns: int, out: list[Effect]) -> N
     state.alive = message.alive
     state.received_ns = message.received_ns
     state.vouched_ns = max(state.vouched_ns, message.vouched_ns)
-    if state.synced:
-        state.book.resum()
+    state.book.touch()
+    if state.book.near_edge:
+        _void(state, "market left the part of the book that is held", out)
     if state.crossed is not None and state.book.crossed and now_ns >= state.crossed[0] + UNCROSSED_NS:
         _void(state, "crossed", out)
     _judge(state, now_ns, out)
@@ -227,8 +244,6 @@ def _forget(state: Feed, status: FeedStatus, detail: str) -> None:
 
 def _judge(state: Feed, now_ns: int, out: list[Effect]) -> None:
     """Say what has changed: the status, and the quote while it may be believed."""
-    if state.synced and state.book.near_edge:
-        _void(state, "market left the part of the book that is held", out)
     status, detail = _standing(state, now_ns)
     if status is not state.status or detail != state.detail:
         state.status, state.detail = status, detail
@@ -257,10 +272,11 @@ def _standing(state: Feed, now_ns: int) -> tuple[FeedStatus, str]:
 
 def _quote(state: Feed, out: list[Effect]) -> None:
     book = state.book
-    bid, ask = book.bids.levels[book.bids.keys[-1]], book.asks.levels[book.asks.keys[-1]]
+    bid, ask = book.bids.levels[book.bids.keys[-1]][0], book.asks.levels[book.asks.keys[-1]][0]
     if state.top is not None and state.top[0] is bid and state.top[1] is ask and not book.touched:
         return
     state.top = (bid, ask)
+    _read_time(state)
     bid_depth, ask_depth = book.depth()
     quote = Quote(
         product_id=state.product_id,
@@ -276,3 +292,18 @@ def _quote(state: Feed, out: list[Effect]) -> None:
         sequence=state.sequence,
     )
     out += [Tell(to=reader, message=quote) for reader in QUOTE_READERS]
+
+
+def _read_time(state: Feed) -> None:
+    """Venue time of the last book change, read only when a quote tells it; a stamp that is none moves nothing on."""
+    part, state.changed = state.changed, None
+    if part is not None:
+        stamp = part.rows[0].event_time if part.rows else None
+        state.venue_ns = max(state.venue_ns, _stamp_ns(stamp) or _stamp_ns(part.stamp))
+
+
+def _stamp_ns(text: str | None) -> int:
+    try:
+        return stamp_ns(text or "")
+    except BadWire:
+        return 0

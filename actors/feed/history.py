@@ -44,9 +44,10 @@ class History:
     def start(self, now_ns: int, out: list[Effect]) -> None:
         """Begin with the running minute, and ask for what was before."""
         self.candles = Candles(now_ns)
-        self._ask_histories(now_ns, out)
+        self.ask_histories(now_ns, out)
 
-    def _ask_histories(self, now_ns: int, out: list[Effect]) -> None:
+    def ask_histories(self, now_ns: int, out: list[Effect]) -> None:
+        """Ask for what was before, for readers that know nothing."""
         for granularity_s, count in HISTORIES:
             self._want(self.candles.history(granularity_s, count), now_ns, history=True)
         self.ask(now_ns, out)
@@ -59,7 +60,7 @@ class History:
         if waiting > MAX_BACKLOG:
             self.candles.restart()
             self.questions.clear()
-            self._ask_histories(now_ns, out)
+            self.ask_histories(now_ns, out)
         self.ask(now_ns, out)
 
     def _said(self, closed: list[Closed], spans: list[Span], out: list[Effect]) -> None:
