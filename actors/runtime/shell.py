@@ -89,6 +89,7 @@ class Shell(pykka.Actor):
         self.cause = 0
         """Number of the message whose effects are being performed."""
         self.failure = ""
+        self.exit: ActorExited | None = None
         self.incarnation = box.lease(self)
 
     def supersede(self) -> None:
@@ -103,13 +104,18 @@ class Shell(pykka.Actor):
             handle_call(self, self.actor_inbox.get())
             if self.actor_stopped.is_set():
                 self._left()
+                self.turn_ended()
         if self.ended or not self.valid():
             return False
         take_turn(self, limit, budget_ns)
         return self.box.rest(self)
 
     def turn_ended(self) -> None:
-        """Hands the turn's journal entries over in one message; reports a lane over its bound."""
+        """Hands the turn's journal entries over in one message; reports an end, or a lane over its bound."""
+        exit_, self.exit = self.exit, None
+        if exit_ is not None:  # only now, when everything is counted: who retires is forgotten at once
+            self.services.exited(self, exit_)
+            return
         if self.drafts and self.valid():
             self._append()
         if len(self.box.event) > self.box.bound:
@@ -326,9 +332,8 @@ class Shell(pykka.Actor):
             self.box.hand = None
             self.box.hold_again(self.held)
             self.box.release(self)
-            self.services.exited(
-                self,
-                ActorExited(name=self.name, incarnation=self.incarnation, normal=not self.failure, error=self.failure),
+            self.exit = ActorExited(
+                name=self.name, incarnation=self.incarnation, normal=not self.failure, error=self.failure
             )
 
 
