@@ -54,8 +54,11 @@ class SyntheticMarket(RecordedMarket):
             desk.maker.quote(venue, desk.last_fair, 1.0, 0.1, now_ns)
 
     def watch(self, products: Iterable[str]) -> None:
-        """Name the hot products."""
-        self._hot = frozenset(map(book_of, products))
+        """Name the hot products; one that becomes hot moves at once, not when it would have been due cold."""
+        hot = frozenset(map(book_of, products)) & self._desks.keys()
+        for product_id in hot - self._hot:
+            self._desks[product_id].due_ns = self._now_ns
+        self._hot = hot
 
     def is_synthetic(self, product: str) -> bool:
         """Always, for a listed product."""
