@@ -40,6 +40,7 @@ from actors.runtime.stream_socket import Budget
 from actors.runtime.tree import Member
 from actors.universe import actor as universe
 from actors.user_feed import actor as user_feed
+from protocol.base import Message
 from protocol.control import Asked, Shutdown
 from protocol.ids import ProductId
 from protocol.launch import Launch
@@ -86,7 +87,7 @@ class Desk:
         )
         self._registry.register(self._node.collector)
         feeds = frozenset(feed_name(product) for product in self._products())
-        says = {ProposalsMade: frozenset({"cycle"}), HistoryWanted: feeds}
+        says: dict[type[Message], frozenset[str]] = {ProposalsMade: frozenset({"cycle"}), HistoryWanted: feeds}
         bridge = Bridge(self._state_dir / "alpha.sock", self._node.directory, accepts=says)
         await bridge.listen()
         self._node.directory.route("strategy:", bridge)
