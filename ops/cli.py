@@ -28,6 +28,7 @@ VERBS: tuple[str, ...] = (
     "orders",
     "positions",
     "fills",
+    "tail",
     "why",
     "kill",
     "rearm",

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
@@ -40,12 +40,14 @@ from actors.runtime.stream_socket import Budget
 from actors.runtime.tree import Member
 from actors.universe import actor as universe
 from actors.user_feed import actor as user_feed
-from protocol.base import Message
 from protocol.control import Asked, Shutdown
 from protocol.ids import ProductId
 from protocol.launch import Launch
 from protocol.policy import LaneRate
 from protocol.strategy import HistoryWanted, ProposalsMade
+
+if TYPE_CHECKING:
+    from protocol.base import Message
 
 BTC = "BTC-USD"
 GAVE_UP, REFUSED = 70, 4
@@ -87,7 +89,7 @@ class Desk:
         )
         self._registry.register(self._node.collector)
         feeds = frozenset(feed_name(product) for product in self._products())
-        says: dict[type[Message], frozenset[str]] = {ProposalsMade: frozenset({"cycle"}), HistoryWanted: feeds}
+        says: "dict[type[Message], frozenset[str]]" = {ProposalsMade: frozenset({"cycle"}), HistoryWanted: feeds}
         bridge = Bridge(self._state_dir / "alpha.sock", self._node.directory, accepts=says)
         await bridge.listen()
         self._node.directory.route("strategy:", bridge)
