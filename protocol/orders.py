@@ -277,6 +277,17 @@ class IntentDone(Message, frozen=True, kw_only=True, tag="orders.intent_done"):
     outcome: str
 
 
+class ShadowOrder(Message, frozen=True, kw_only=True, tag="orders.shadow"):
+    """DRY_RUN: the order that would have been placed, on record instead of at the venue (execution.md §11)."""
+
+    spec: OrderSpec
+    correlation: str
+    strategy: str
+    bid: Decimal
+    ask: Decimal
+    at_ns: int
+
+
 class Drain(Message, frozen=True, kw_only=True, tag="orders.drain"):
     """To the desk: no new order from here on, cancel every live one; answered by `Drained` when none might rest."""
 
@@ -305,6 +316,7 @@ OrderMessage = (
     | OrderUpdate
     | OrderBooked
     | IntentDone
+    | ShadowOrder
     | Drain
     | Drained
 )

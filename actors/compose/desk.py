@@ -89,7 +89,7 @@ class Desk:
         )
         self._registry.register(self._node.collector)
         feeds = frozenset(feed_name(product) for product in self._products())
-        says: "dict[type[Message], frozenset[str]]" = {ProposalsMade: frozenset({"cycle"}), HistoryWanted: feeds}
+        says: dict[type[Message], frozenset[str]] = {ProposalsMade: frozenset({"cycle"}), HistoryWanted: feeds}
         bridge = Bridge(self._state_dir / "alpha.sock", self._node.directory, accepts=says)
         await bridge.listen()
         self._node.directory.route("strategy:", bridge)

@@ -22,7 +22,7 @@ from protocol.orders import (
     PlaceRefused,
     PlaceUnknown,
 )
-from protocol.policy import Policy
+from protocol.policy import Mode, Policy
 from protocol.risk import EpochChanged, RiskView
 from protocol.venue import QueryFailed, UserStream
 
@@ -70,6 +70,7 @@ def desk_settings(context: Context) -> desk.Settings:
     return desk.Settings(
         bot=context.run.bot,
         epoch=context.run.epoch,
+        shadow=context.policy.mode is Mode.DRY_RUN,
         expiry=expiry,
         partial_fill_min=execution.partial_fill_min_share,
         quote_age_ns=int(context.policy.staleness.quote_age_s * SECOND_NS),

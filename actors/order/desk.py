@@ -16,7 +16,7 @@ from protocol.base import NO_EFFECTS, Effect, Effects, Message, Value
 from protocol.effects import Commit, Count, Note, SetTimer, Spawn, Tell
 from protocol.ids import ClientOrderId, IntentId, ProductId, bot_prefix, client_order_id, intent_id
 from protocol.instants import SECOND_NS, compact
-from protocol.lifecycle import Recover, StoreRecord, Wake
+from protocol.lifecycle import CommitFailed, Recover, StoreRecord, Wake
 from protocol.market import ProductRules, ProductsKnown, Quote
 from protocol.money import ZERO
 from protocol.orders import (
@@ -26,11 +26,13 @@ from protocol.orders import (
     Intent,
     IntentDone,
     OrderReported,
+    OrderSpec,
     OrderState,
     OrderUpdate,
     Place,
     PlaceIntent,
     Purpose,
+    ShadowOrder,
     Side,
     Status,
     StepKind,
@@ -45,6 +47,10 @@ ALL = ClientOrderId("*")
 FOLLOWERS = ("risk", "portfolio")
 
 
+class NoNumbersError(Exception):
+    """The desk could not reserve numbers at its start: it knows nothing and must begin again."""
+
+
 class Counter(Value, frozen=True, kw_only=True):
     """The durable high-water mark: no number up to `reserved` is ever minted again after a restart."""
 
@@ -52,29 +58,53 @@ class Counter(Value, frozen=True, kw_only=True):
 
 
 class Settings(Value, frozen=True, kw_only=True):
-    """What the desk is told at its start. `block` ids are reserved per commit."""
+    """What the desk is told at its start.
+
+    `block` ids are reserved per commit; `shadow`: DRY_RUN, nothing is placed; lists lag by `lag_ns` at most.
+    """
 
     bot: str
     epoch: int
+    shadow: bool = False
     expiry: routing.Expiry = routing.Expiry()
     partial_fill_min: Decimal = Decimal("0.25")
     quote_age_ns: int = 5 * SECOND_NS
     request_ns: int = 3 * SECOND_NS
+    lag_ns: int = 10 * SECOND_NS
     block: int = 1000
     remember: int = 1000
 
 
 class Run(Value, frozen=True, kw_only=True):
-    """An intent under way. Filled figures are of its finished orders; `extra_ticks` after post-only refusals."""
+    """An intent under way; `extra_ticks` after post-only refusals.
+
+    `ended` are the figures of its finished orders, each cumulative, so that a late fill replaces them. `most_base`:
+    what an intent taken up after a restart may still trade; the fills of its earlier orders are not known any more.
+    """
 
     intent_id: IntentId
     intent: Intent
     step: int
     attempt: int
     order: OrderState | None
-    filled_size: Decimal = ZERO
-    filled_value: Decimal = ZERO
+    ended: dict[ClientOrderId, tuple[Decimal, Decimal]] = field(default_factory=dict)
+    most_base: Decimal | None = None
     extra_ticks: int = 0
+
+    @property
+    def filled_size(self) -> Decimal:
+        """Base units that finished orders filled."""
+        return sum((size for size, _ in self.ended.values()), ZERO)
+
+    @property
+    def filled_value(self) -> Decimal:
+        """Quote currency that finished orders filled."""
+        return sum((value for _, value in self.ended.values()), ZERO)
+
+    @property
+    def left_base(self) -> Decimal | None:
+        """The bound on the next order's size; None: the intent alone bounds it."""
+        return None if self.most_base is None else max(self.most_base - self.filled_size, ZERO)
 
 
 class Desk(Value, frozen=True, kw_only=True):
@@ -108,7 +138,7 @@ def step(desk: Desk, message: Message, now_ns: int) -> tuple[Desk, Effects]:
         case Wake():
             return _woken(desk, message.timer, now_ns)
         case CancelOrder():
-            return desk, _cancels(desk, message.client_order_id, message.reason)
+            return _cancel(desk, message.client_order_id, message.reason)
         case ProductsKnown():
             return replace(desk, rules={r.product_id: r for r in message.products}), NO_EFFECTS
         case RiskView():
@@ -116,11 +146,13 @@ def step(desk: Desk, message: Message, now_ns: int) -> tuple[Desk, Effects]:
             return replace(desk, trading=message.state, watchdog_beats=not absent), NO_EFFECTS
         case EpochChanged():
             desk = replace(desk, epoch=max(desk.epoch, message.epoch))
-            return (desk, _cancels(desk, ALL, "kill")) if message.killed else (desk, NO_EFFECTS)
+            return _killed(desk) if message.killed else (desk, NO_EFFECTS)
         case Drain():
             return _drain(desk, message)
         case Recover():
             return _recover(desk, message)
+        case CommitFailed():
+            return _not_reserved(desk, message, now_ns)
     return desk, NO_EFFECTS
 
 
@@ -145,7 +177,12 @@ def _recover(desk: Desk, message: Recover) -> tuple[Desk, Effects]:
 
 def _owned(desk: Desk, order: OrderState) -> Desk:
     run = desk.runs.get(order.intent_id) or Run(
-        intent_id=order.intent_id, intent=order.intent, step=order.step, attempt=order.attempt, order=order
+        intent_id=order.intent_id,
+        intent=order.intent,
+        step=order.step,
+        attempt=order.attempt,
+        order=order,
+        most_base=order.spec.base_size,
     )
     run = replace(run, order=order, attempt=max(run.attempt, order.attempt))
     return replace(
@@ -162,10 +199,19 @@ def _reserve(desk: Desk) -> tuple[Desk, Commit]:
     return replace(desk, reserved=reserved), Commit(records=(record,))
 
 
+def _not_reserved(desk: Desk, message: CommitFailed, now_ns: int) -> tuple[Desk, Effects]:
+    """Later the block is asked for again; at the start nothing is known without it, and the start is tried again."""
+    if desk.reserved == 0:
+        raise NoNumbersError(message.detail)
+    return desk, (SetTimer(timer="reserve", due_ns=now_ns + SECOND_NS),)
+
+
 # --- intents ------------------------------------------------------------------------------------------------------
 
 
 def _start(desk: Desk, intent: Intent, now_ns: int) -> tuple[Desk, Effects]:
+    if desk.minted >= desk.reserved:
+        return _finish(desk, Run(intent_id=IntentId(""), intent=intent, step=0, attempt=0, order=None), "no_numbers")
     minted = desk.minted + 1
     desk = replace(desk, minted=minted)
     name = intent_id(desk.settings.bot, intent.product_id, compact(now_ns), desk.epoch, minted)
@@ -173,8 +219,7 @@ def _start(desk: Desk, intent: Intent, now_ns: int) -> tuple[Desk, Effects]:
     desk, effects = _try_step(desk, run, now_ns)
     if desk.reserved - desk.minted > desk.settings.block // 2:
         return desk, effects
-    desk, commit = _reserve(desk)
-    return desk, (commit, *effects)
+    return desk, (*effects, SetTimer(timer="reserve", due_ns=now_ns))
 
 
 def _try_step(desk: Desk, run: Run, now_ns: int) -> tuple[Desk, Effects]:
@@ -189,12 +234,14 @@ def _try_step(desk: Desk, run: Run, now_ns: int) -> tuple[Desk, Effects]:
     spec = routing.build(
         client_order_id(run.intent_id, attempt),
         _still_fresh(desk, run.intent, run.attempt, now_ns),
-        routing.Try(step=step_, remaining=left, extra_ticks=run.extra_ticks),
+        routing.Try(step=step_, remaining=left, extra_ticks=run.extra_ticks, most_base=run.left_base),
         (desk.rules[product], desk.quotes[product]),
         (now_ns, desk.settings.expiry),
     )
     if isinstance(spec, routing.Refused):
         return _finish(desk, run, spec.code)
+    if desk.settings.shadow:
+        return _shadow(desk, run, spec, now_ns)
     order = OrderState(
         intent_id=run.intent_id,
         attempt=attempt,
@@ -204,7 +251,23 @@ def _try_step(desk: Desk, run: Run, now_ns: int) -> tuple[Desk, Effects]:
         spec=spec,
         created_ns=now_ns,
     )
+    desk = replace(desk, runs={**desk.runs, run.intent_id: run})
     return _owned(desk, order), (_spawn(order),)
+
+
+def _shadow(desk: Desk, run: Run, spec: OrderSpec, now_ns: int) -> tuple[Desk, Effects]:
+    """DRY_RUN: put on record what would have been placed, and end there."""
+    quote = desk.quotes[run.intent.product_id]
+    record = ShadowOrder(
+        spec=spec,
+        correlation=run.intent.correlation,
+        strategy=run.intent.strategy,
+        bid=quote.bid,
+        ask=quote.ask,
+        at_ns=now_ns,
+    )
+    desk, effects = _finish(desk, run, "shadow_dry_run")
+    return desk, (Note(message=record), *effects)
 
 
 def _still_fresh(desk: Desk, intent: Intent, attempts: int, now_ns: int) -> Intent:
@@ -249,21 +312,31 @@ def _finish(desk: Desk, run: Run, outcome: str) -> tuple[Desk, Effects]:
 
 def _updated(desk: Desk, order: OrderState, now_ns: int) -> tuple[Desk, Effects]:
     run = desk.runs.get(order.intent_id)
+    if run is None and not order.terminal:  # its actor outlived the desk that made it: it is owned again
+        return _owned(desk, order), NO_EFFECTS
     if run is None or run.order is None or run.order.client_order_id != order.client_order_id:
-        return _drained(_forget(desk, order)) if order.terminal else (desk, NO_EFFECTS)
+        return _afterwards(desk, run, order)
     if not order.terminal:
         desk = _owned(desk, order)
         return desk, _renewal(desk, order)
-    run = replace(
-        run,
-        order=None,
-        filled_size=run.filled_size + order.filled_size,
-        filled_value=run.filled_value + order.filled_value,
-    )
+    run = replace(run, order=None, ended=_with(run, order))
     desk = _forget(replace(desk, runs={**desk.runs, run.intent_id: run}), order)
     desk, effects = _next(desk, run, order, now_ns)
     desk, drained = _drained(desk)
     return desk, (*effects, *drained)
+
+
+def _afterwards(desk: Desk, run: Run | None, order: OrderState) -> tuple[Desk, Effects]:
+    """News of an order that is not the current one: a late fill leaves less for the orders to come."""
+    if not order.terminal:
+        return desk, NO_EFFECTS
+    if run is not None:
+        desk = replace(desk, runs={**desk.runs, run.intent_id: replace(run, ended=_with(run, order))})
+    return _drained(_forget(desk, order))
+
+
+def _with(run: Run, order: OrderState) -> dict[ClientOrderId, tuple[Decimal, Decimal]]:
+    return {**run.ended, order.client_order_id: (order.filled_size, order.filled_value)}
 
 
 def _next(desk: Desk, run: Run, order: OrderState, now_ns: int) -> tuple[Desk, Effects]:
@@ -292,7 +365,8 @@ def _forget(desk: Desk, order: OrderState) -> Desk:
 def _renewal(desk: Desk, order: OrderState) -> Effects:
     """An operator's resting order is renewed at half its life, while desk and watchdog beat (execution §8)."""
     rests = order.intent.steps[order.step].kind is StepKind.LIMIT
-    if order.intent.purpose is not Purpose.OPERATOR or not rests or order.status is not Status.ACCEPTED:
+    works = order.status in {Status.ACCEPTED, Status.PARTIALLY_FILLED}
+    if order.intent.purpose is not Purpose.OPERATOR or not rests or not works:
         return NO_EFFECTS
     due_ns = order.created_ns + desk.settings.expiry.operator_ns // 2
     return (SetTimer(timer=f"renew/{order.client_order_id}", due_ns=due_ns),)
@@ -300,6 +374,9 @@ def _renewal(desk: Desk, order: OrderState) -> Effects:
 
 def _woken(desk: Desk, timer: str, now_ns: int) -> tuple[Desk, Effects]:
     kind, _, name = timer.partition("/")
+    if kind == "reserve":
+        desk, commit = _reserve(desk)
+        return desk, (commit,)
     if kind == "renew" and desk.watchdog_beats and desk.draining is None:
         return desk, _cancels(desk, ClientOrderId(name), plan.RENEW)
     run = desk.runs.get(IntentId(name))
@@ -309,6 +386,25 @@ def _woken(desk: Desk, timer: str, now_ns: int) -> tuple[Desk, Effects]:
 
 
 # --- cancelling and orphans ---------------------------------------------------------------------------------------
+
+
+def _cancel(desk: Desk, which: ClientOrderId, reason: str) -> tuple[Desk, Effects]:
+    """Cancel one or all, for good: also an intent that is between two orders, or has gone on to its next one."""
+    intent = IntentId(which.rpartition("-a")[0])
+    chosen = [run for run in desk.runs.values() if which in {ALL, run.intent_id} or run.intent_id == intent]
+    effects = _cancels(desk, which, reason) if which == ALL else ()
+    for run in chosen:
+        if run.order is None:
+            desk, told = _finish(desk, run, f"canceled:{reason}")
+            effects = (*effects, *told)
+        elif which != ALL:
+            effects = (*effects, *_cancels(desk, run.order.client_order_id, reason))
+    return desk, effects
+
+
+def _killed(desk: Desk) -> tuple[Desk, Effects]:
+    """Nothing is placed from here on, whatever view of the past is still under way."""
+    return _cancel(replace(desk, trading=TradingState.KILLED), ALL, "kill")
 
 
 def _cancels(desk: Desk, which: ClientOrderId, reason: str) -> Effects:
@@ -336,7 +432,9 @@ def _reported(desk: Desk, message: OrderReported, now_ns: int) -> tuple[Desk, Ef
         return desk, (Tell(to=f"order:{coid}", message=message),)
     if not coid.startswith(bot_prefix(desk.settings.bot)):
         return desk, (Count(metric="trader_external_orders_total"),)
-    if coid in desk.closed:  # terminal: its actor folds a late fill while it lingers; a lagging list says nothing
+    ended_ns = desk.closed.get(coid)
+    if ended_ns is not None and (now_ns - ended_ns < desk.settings.lag_ns or not plan.may_rest(seen.status)):
+        # Its actor folds a late fill while it lingers; a lagging list says nothing.
         return desk, (Tell(to=f"order:{coid}", message=message),) if seen.filled_size else NO_EFFECTS
     return desk, _orphan(seen, now_ns) if plan.may_rest(seen.status) else NO_EFFECTS
 
