@@ -77,10 +77,9 @@ class Shell(pykka.Actor):
         self.accepts = _accepted(role.accepts)
         self.journaled = role.journaled and services.journal is not None
         self.state: Any = None
-        self.begun = self.recovered = self.stopping = self.retiring = self.ended = False
+        self.begun = self.recovered = self.retiring = self.ended = False
         self.gated = True
         self.pending: Pending | None = None
-        self.stop_wanted: Envelope | None = None
         self.held: list[Envelope] = []
         self.drafts: list[Draft] = []
         self.timers: dict[str, Timer] = {}
@@ -148,9 +147,10 @@ class Shell(pykka.Actor):
                     self.recovered = True
                     self._open()
                     self._handle(envelope, message, now)
+            case Stop() if self.recovered:
+                self.box.event.append(envelope)  # behind the events that wait: they were sent by who stopped before
             case Stop():
-                self.stop_wanted = envelope
-                self._stop_if_free(now)
+                self.leave()
             case _:
                 self.held.append(envelope)
 
@@ -170,15 +170,11 @@ class Shell(pykka.Actor):
         else:
             self.drafts += pending.handled  # it was handled all the same; only what it wanted did not happen
             self._handle(replace(pending.envelope, body=answer), answer, now)
-        self._stop_if_free(now)
 
-    def _stop_if_free(self, now: int) -> None:
-        """Lets the core finish, then ends. A commit under way is waited for, a recovery is not."""
-        if self.stop_wanted is None or self.pending is not None or self.ended:
-            return
-        if self.recovered and not self.stopping:
-            self.stopping = True
-            self._handle(self.stop_wanted, self.stop_wanted.body, now)
+    def _finish(self, envelope: Envelope, now: int) -> None:
+        """Lets the core finish, then ends, once what it commits is answered."""
+        self._handle(envelope, envelope.body, now)
+        self.retiring = True
         if self.pending is None and not self.ended:
             self.leave()
 
@@ -272,11 +268,17 @@ class Shell(pykka.Actor):
 
     # --- endings --------------------------------------------------------------------------------------------------
 
-    def refuses(self, envelope: Envelope) -> bool:
-        """Whether the core never sees a message: a dead letter, or a wake that a later decision took back."""
+    def took(self, envelope: Envelope, now: int) -> bool:
+        """Whether the shell took a message that its core never sees, or not as usual.
+
+        A stop, a wake that a later decision took back, or what the core does not accept: a dead letter.
+        """
         message = envelope.body
         if type(message) is Wake:
             return outdated(self, envelope, message)
+        if type(message) is Stop:
+            self._finish(envelope, now)
+            return True
         if type(message) in self.accepts:
             return False
         self.box.tally.dead_letters += 1

@@ -81,8 +81,11 @@ def take_turn(shell: "Shell", limit: int, budget_ns: int) -> None:  # noqa: C901
                     _count(box.tally, kind, limit - left, now - since)
                     limit = left
                 kind, since = type(message), now
-                special = kind is Wake or kind not in accepts
-            if special and shell.refuses(envelope):
+                special = kind is Wake or kind is Stop or kind not in accepts
+            if special and shell.took(envelope, now):
+                if shell.ended:
+                    return
+                gated = shell.gated
                 state, effects = shell.state, NO_EFFECTS
                 record = False
             else:

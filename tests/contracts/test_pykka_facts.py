@@ -1,4 +1,4 @@
-"""What pykka does, side by side for its threads and for our stepped actors: an upgrade that changes a fact fails here."""
+"""What pykka does, side by side for its threads and our stepped actors: an upgrade that changes it fails here."""
 
 import threading
 import time
@@ -30,7 +30,7 @@ class Behaviour:
         if self.stop_fails:
             raise ValueError("stop")
 
-    def on_failure(self, kind, error, at):
+    def on_failure(self, kind, _error, _at):
         self.seen.append(f"failure {kind.__name__}")
 
     def on_receive(self, message):
