@@ -42,6 +42,7 @@ from actors.universe import actor as universe
 from actors.user_feed import actor as user_feed
 from protocol.control import Asked, Shutdown
 from protocol.ids import ProductId
+from protocol.instants import SECOND_NS
 from protocol.launch import Launch
 from protocol.policy import LaneRate
 from protocol.strategy import HistoryWanted, ProposalsMade
@@ -134,6 +135,7 @@ class Desk:
             public=_rate(launch.policy.rate_limits.public),
             private=_rate(launch.policy.rate_limits.private),
             exit_cancel=_rate(launch.policy.rate_limits.exit_cancel),
+            rate_limit_pause_ns=launch.policy.breakers.rate_limit_cooldown_s * SECOND_NS,
             epoch=context.run.epoch,
         )
         life_s = launch.policy.auth.order_token_life_s

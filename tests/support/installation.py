@@ -17,6 +17,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 START_S = 30.0
 POLL_S = 0.05
+FREE_PORTS = ("--metrics-port", "0", "--health-port", "0")
 
 
 def wait_for(what: str, check: Callable[[], Any], within_s: float) -> Any:
