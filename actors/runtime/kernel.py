@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from actors.runtime.clock import Timer, Timers, VirtualClock
 
 if TYPE_CHECKING:
-    from actors.runtime.mailbox import Ready
+    from actors.runtime.mailbox import Hurried, Ready
 
 
 class Supervised(Protocol):
@@ -36,6 +36,7 @@ class Kernel:
 
     def __init__(self, seed: int, clock: VirtualClock | None = None) -> None:
         self.ready: deque[Ready] = deque()
+        self.urgent: deque[Hurried] = deque(maxlen=0)  # nobody hurries: any order may come anyway
         self.idle = False
         self.timers = Timers()
         self.clock = clock or VirtualClock()

@@ -24,10 +24,21 @@ class Ready(Protocol):
         """Handle up to `limit` messages or `budget_ns`; True when there is more to do."""
 
 
+class Hurried(Protocol):
+    """Who has control mail while it already waits for its turn."""
+
+    def hurry(self) -> None:
+        """Handle control mail out of turn."""
+
+
 class Dispatcher(Protocol):
-    """Gives turns. `ready` may be appended to from any thread; `wake` is called when it sleeps."""
+    """Gives turns. `ready` and `urgent` may be appended to from any thread; `wake` is called when it sleeps.
+
+    Who is urgent is in `ready` too, and keeps its place there.
+    """
 
     ready: deque[Ready]
+    urgent: deque[Hurried]
     idle: bool
     timers: Timers
 
@@ -35,7 +46,7 @@ class Dispatcher(Protocol):
         """Come round: something was made ready."""
 
 
-class Consumer(Ready, Protocol):
+class Consumer(Ready, Hurried, Protocol):
     """One incarnation of the actor that reads a mailbox."""
 
     gated: bool
@@ -104,6 +115,9 @@ class Mailbox:
             self.state[key] = envelope  # newest value, oldest place in the queue
         else:
             self.control.append(envelope)
+            consumer = self.consumer
+            if self.scheduled and consumer is not None:
+                self.dispatcher.urgent.append(consumer)
         if not self.scheduled:
             self.schedule()
 

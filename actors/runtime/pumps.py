@@ -18,7 +18,7 @@ from actors.runtime.role import Clock
 from actors.runtime.stepped import MESSAGES_PER_TURN, TURN_NS
 
 if TYPE_CHECKING:
-    from actors.runtime.mailbox import Ready
+    from actors.runtime.mailbox import Hurried, Ready
 
 PULSE_S = 0.1
 _PULSE_NS = 100_000_000
@@ -37,6 +37,7 @@ class ThreadLoop:
 
     def __init__(self, clock: Clock, pulse: Callable[[], None] = _no_pulse) -> None:
         self.ready: deque[Ready] = deque()
+        self.urgent: deque[Hurried] = deque()
         self.idle = False
         self.timers = Timers()
         self._clock = clock
@@ -50,7 +51,7 @@ class ThreadLoop:
 
     def run(self, done: Callable[[], bool]) -> None:
         """Gives turns until `done`, which is asked before each."""
-        now_ns, ready, timers = self._clock.now_ns, self.ready, self.timers
+        now_ns, ready, urgent, timers = self._clock.now_ns, self.ready, self.urgent, self.timers
         pulse_due = 0
         while not done():
             now = now_ns()
@@ -58,7 +59,9 @@ class ThreadLoop:
                 self._pulse()
                 pulse_due = now + _PULSE_NS
             timers.fire(now)
-            if ready:
+            if urgent:
+                urgent.popleft().hurry()
+            elif ready:
                 actor = ready.popleft()
                 if actor.turn(MESSAGES_PER_TURN, TURN_NS):
                     ready.append(actor)
@@ -123,6 +126,7 @@ class AsyncioPump:
         pulse: Callable[[], None] = _no_pulse,
     ) -> None:
         self.ready: deque[Ready] = deque()
+        self.urgent: deque[Hurried] = deque()
         self.idle = True
         self.timers = Timers()
         self._clock = clock
@@ -167,6 +171,8 @@ class AsyncioPump:
         self.timers.fire(now)
         end = now + _SHARE_NS
         while ready:
+            while self.urgent:
+                self.urgent.popleft().hurry()
             actor = ready.popleft()
             if actor.turn(MESSAGES_PER_TURN, TURN_NS):
                 ready.append(actor)
