@@ -7,6 +7,7 @@ looked up until the venue decides or the request's signature can no longer be ac
 
 from msgspec.structs import replace
 
+from actors.order import plan
 from protocol import codec
 from protocol.base import NO_EFFECTS, Effect, Effects, Message, Value
 from protocol.effects import ClearTimer, Commit, Count, Note, Retire, SetTimer, Submit, Tell
@@ -46,7 +47,7 @@ _ENDED = {
     "FAILED": Status.FAILED,
     "ERROR": Status.FAILED,
 }
-_LIVE = frozenset({"OPEN", "PENDING", "QUEUED", "EDIT_QUEUED"})
+_LIVE = frozenset({"OPEN", "PENDING", "QUEUED", "EDIT_QUEUED", "CANCEL_QUEUED"})
 
 
 class Limits(Value, frozen=True, kw_only=True):
@@ -81,20 +82,37 @@ def step(life: Life, message: Message, now_ns: int) -> tuple[Life, Effects]:
             return life, (Retire(),)
     if life.order is None:
         return life, NO_EFFECTS
+    if life.order.status is Status.INITIALIZED:
+        return _unsent(life, life.order, message, now_ns)
     return _live(life, life.order, message, now_ns)
+
+
+def _unsent(life: Life, order: OrderState, message: Message, now_ns: int) -> tuple[Life, Effects]:
+    """Nothing left yet, so nothing can be true of it at the venue: what says otherwise is about somebody else's."""
+    match message:
+        case Wake(timer="submit"):
+            return _submit(life, order, now_ns)
+        case CancelOrder():  # overtaken: `submit` will see it and never send
+            return replace(life, order=replace(order, cancel_wanted=order.cancel_wanted or message.reason)), NO_EFFECTS
+        case CommitFailed():
+            why = "its id was used before" if message.duplicate else message.detail
+            return _announce(life, replace(order, status=Status.ABORTED, closed_ns=now_ns, error=why), now_ns)
+        case PlaceAccepted() | OrderReported():
+            ended = replace(order, status=Status.ABORTED, closed_ns=now_ns, error="the venue knows its id already")
+            return _save(life, ended, now_ns, _illegal(order))
+    return life, NO_EFFECTS
 
 
 def _live(life: Life, order: OrderState, message: Message, now_ns: int) -> tuple[Life, Effects]:
     match message:
         case Wake():
             return _woken(life, order, message.timer, now_ns)
-        case CancelOrder() if order.terminal or order.cancel_wanted:
+        case CancelOrder() if order.terminal or order.cancel_wanted not in {"", *plan.PLANNED}:
             return life, NO_EFFECTS
         case CancelOrder():
             return _want_cancel(life, order, message.reason, now_ns)
-        case CommitFailed() if order.status is Status.INITIALIZED:
-            ended = replace(order, status=Status.ABORTED, closed_ns=now_ns, error=message.detail)
-            return _announce(life, ended, now_ns)
+        case CommitFailed() if not order.terminal:  # what was to be remembered is asked for again
+            return life, (SetTimer(timer="verify", due_ns=now_ns + life.limits.verify_ioc_ns),)
         case PlaceAccepted():
             return _accepted(life, order, message, now_ns)
         case PlaceRefused():
@@ -144,13 +162,19 @@ def _submit(life: Life, order: OrderState, now_ns: int) -> tuple[Life, Effects]:
         why = order.cancel_wanted or "too old to send"
         return _save(life, replace(order, status=Status.ABORTED, closed_ns=now_ns, error=why), now_ns)
     sent = replace(order, status=Status.SUBMITTED, requested_ns=now_ns)
-    return _save(
-        life,
-        sent,
-        now_ns,
-        SetTimer(timer="answer", due_ns=now_ns + life.limits.answer_ns),
-        outbox=(Submit(client_order_id=sent.client_order_id, spec=sent.spec),),
-    )
+    life, effects = _save(life, sent, now_ns, SetTimer(timer="answer", due_ns=now_ns + life.limits.answer_ns))
+    return life, tuple(_released(effect, sent) if isinstance(effect, Commit) else effect for effect in effects)
+
+
+def _released(commit: Commit, sent: OrderState) -> Commit:
+    """The one commit that lets a request out; it fails where the id stands in the store already."""
+    coid = sent.client_order_id
+    request = Submit(client_order_id=coid, spec=sent.spec)
+    return replace(commit, outbox=(request,), fresh=(OPEN_KEY + coid, CLOSED_KEY + coid))
+
+
+def _illegal(order: OrderState) -> Count:
+    return Count(metric="trader_illegal_transitions_total", labels=(("from", order.status.value),))
 
 
 # --- answers ------------------------------------------------------------------------------------------------------
@@ -200,7 +224,22 @@ def _reported(life: Life, order: OrderState, seen: VenueOrder, now_ns: int) -> t
     if nxt.cancel_wanted and nxt.status is not Status.PENDING_CANCEL and not nxt.terminal:
         return _request_cancel(life, nxt, now_ns)
     timers = () if nxt.terminal or nxt.status is order.status else _resting_timers(life, nxt, now_ns)
-    return _save(life, nxt, now_ns, *timers)
+    return _save(life, nxt, now_ns, *timers, *_unheard_of(seen, now_ns))
+
+
+def _unheard_of(seen: VenueOrder, now_ns: int) -> Effects:
+    """A person is told of a status that this program does not know; it counts as live until then."""
+    if seen.status in _ENDED or seen.status in _LIVE:
+        return NO_EFFECTS
+    alert = Alert(
+        kind="unknown_order_status",
+        severity="WARNING",
+        subject=seen.client_order_id,
+        message="the venue gave an order a status that is not known; it is taken as live",
+        context=(("status", seen.status),),
+        at_ns=now_ns,
+    )
+    return (Note(message=alert),)
 
 
 def _advance(order: OrderState, seen: VenueOrder, now_ns: int) -> OrderState:
@@ -232,20 +271,32 @@ def _not_found(life: Life, order: OrderState, message: OrderNotFound, now_ns: in
     if order.status in IN_DOUBT and message.asked_ns > order.requested_ns + life.limits.signature_ns:
         status = Status.FAILED if order.acknowledged else Status.REJECTED
         ended = replace(order, status=status, closed_ns=now_ns, error="unknown to the venue after its signature died")
-        return _save(life, ended, now_ns)
+        return _save(life, ended, now_ns, *(_vanished(order, now_ns) if order.acknowledged else NO_EFFECTS))
     if order.status in IN_DOUBT:
         return _ask_again(life, now_ns)
     return _doubt(life, order, "the venue does not list it", now_ns)
+
+
+def _vanished(order: OrderState, now_ns: int) -> Effects:
+    alert = Alert(
+        kind="order_vanished",
+        severity="CRITICAL",
+        subject=order.client_order_id,
+        message="the venue acknowledged this order and does not know it any more",
+        context=(("filled", str(order.filled_size)),),
+        at_ns=now_ns,
+    )
+    return (Note(message=alert),)
 
 
 # --- cancelling ---------------------------------------------------------------------------------------------------
 
 
 def _want_cancel(life: Life, order: OrderState, reason: str, now_ns: int) -> tuple[Life, Effects]:
+    """Ask for it, or only note the weightier reason: what the plan cancels by itself, it would try again."""
     wanted = replace(order, cancel_wanted=reason)
-    if order.status is Status.INITIALIZED:  # overtaken: `submit` will see it and never send
-        return replace(life, order=wanted), NO_EFFECTS
-    if order.venue_order_id is None:  # nothing to name yet: the acceptance will trigger it
+    asked = order.status is Status.PENDING_CANCEL and order.cancel_tries > 0
+    if asked or order.venue_order_id is None:  # without an id: the acceptance will trigger it
         return _save(life, wanted, now_ns)
     return _request_cancel(life, wanted, now_ns)
 
@@ -295,8 +346,6 @@ def _retry_cancel(life: Life, order: OrderState, now_ns: int) -> tuple[Life, Eff
 
 def _woken(life: Life, order: OrderState, timer: str, now_ns: int) -> tuple[Life, Effects]:
     match timer:
-        case "submit" if order.status is Status.INITIALIZED:
-            return _submit(life, order, now_ns)
         case "retire" if order.settled:
             return life, (Retire(),)
         case "answer" if order.status is Status.SUBMITTED:
@@ -305,7 +354,7 @@ def _woken(life: Life, order: OrderState, timer: str, now_ns: int) -> tuple[Life
             life = replace(life, lookups=life.lookups + 1)
             return life, (_look_up(order, now_ns), *_next_lookup(life, now_ns))
         case "ttl" if not order.terminal and not order.cancel_wanted:
-            return _want_cancel(life, order, "ttl", now_ns)
+            return _want_cancel(life, order, plan.TTL, now_ns)
         case "cancel" if order.status is Status.PENDING_CANCEL:
             return _retry_cancel(life, order, now_ns)
         case "verify" if not order.terminal:
@@ -352,9 +401,7 @@ def _look_up(order: OrderState, now_ns: int) -> Tell:
     return Tell(to="gateway", message=ask)
 
 
-def _save(
-    life: Life, order: OrderState, now_ns: int, *effects: Effect, outbox: tuple[Submit, ...] = ()
-) -> tuple[Life, Effects]:
+def _save(life: Life, order: OrderState, now_ns: int, *effects: Effect) -> tuple[Life, Effects]:
     """Make the state durable and, once it is, tell it. A settled order moves to the closed ones."""
     value = codec.encode_value(order)
     if order.settled:
@@ -363,7 +410,7 @@ def _save(
     else:
         records = [StoreRecord(key=OPEN_KEY + order.client_order_id, value=value)]
     life, told = _announce(life, order, now_ns)
-    return life, (Commit(records=tuple(records), journal=(OrderUpdate(state=order),), outbox=outbox), *effects, *told)
+    return life, (Commit(records=tuple(records), journal=(OrderUpdate(state=order),)), *effects, *told)
 
 
 def _announce(life: Life, order: OrderState, now_ns: int) -> tuple[Life, Effects]:

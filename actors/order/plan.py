@@ -8,9 +8,12 @@ from decimal import Decimal
 
 from protocol.base import Value
 from protocol.money import ZERO
-from protocol.orders import Intent, OrderState, Status
+from protocol.orders import Intent, OrderState, Status, TimeInForce
 
 RENEW = "renew"
+TTL = "ttl"
+PLANNED = frozenset({TTL, RENEW})
+"""Cancels that belong to the plan: it goes on after them. Any other reason ends the intent."""
 _ENOUGH = Decimal("0.999")
 _POST_ONLY = "POST_ONLY"
 _ENDED = frozenset({"FILLED", "CANCELLED", "CANCELED", "EXPIRED", "FAILED", "REJECTED"})
@@ -53,15 +56,22 @@ def after(
     share = _share(intent, filled_size, filled_value)
     if order.status is Status.FILLED or share >= _ENOUGH:
         return Done(outcome="filled")
-    if order.status is Status.REJECTED and _POST_ONLY in order.error:
+    if order.status in {Status.REJECTED, Status.FAILED} and _POST_ONLY in order.error:
         return Again(delay_ns=100_000_000, extra_ticks=1)
     if order.status in {Status.REJECTED, Status.ABORTED, Status.FAILED}:
         return Done(outcome=f"{order.status.value}:{order.error}")
     if order.cancel_wanted == RENEW:
         return Again()
-    if order.cancel_wanted not in {"", "ttl"}:
+    if order.cancel_wanted not in {"", TTL}:
         return Done(outcome=f"canceled:{order.cancel_wanted}")
+    if _foreign_cancel(order):
+        return Done(outcome="canceled:venue")
     return Done(outcome="partial") if share >= partial_min else Next()
+
+
+def _foreign_cancel(order: OrderState) -> bool:
+    """A resting order that somebody else took away (a person, the watchdog, the venue) is not tried again."""
+    return order.status is Status.CANCELED and not order.cancel_wanted and order.spec.time_in_force is TimeInForce.GTD
 
 
 def _share(intent: Intent, filled_size: Decimal, filled_value: Decimal) -> Decimal:
