@@ -119,8 +119,12 @@ class Bridge:
                 continue
             self._writer = writer
             ready.set()
-            await self._carry(reader)
-            self._writer = None
+            try:
+                await self._carry(reader)
+            finally:
+                self._writer = None
+                writer.close()
+            await asyncio.sleep(RECONNECT_S)  # a desk that closes at once must not be asked in a busy loop
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         before, self._writer = self._writer, writer

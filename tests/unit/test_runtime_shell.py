@@ -81,7 +81,10 @@ def committing(state, message, now_ns):
             return (int(message.records[0].value) if message.records else 0), ()
         case Add():
             after = state + message.number
-            effects = (Tell(to="b", message=Total(value=after)), record(message.number if message.number == 13 else after))
+            effects = (
+                Tell(to="b", message=Total(value=after)),
+                record(message.number if message.number == 13 else after),
+            )
             return after, (*effects, Tell(to="b", message=CANCEL))
         case Urgent():
             return state, (Tell(to="b", message=Urgent(text=f"{message.text} at {state}")),)
@@ -221,7 +224,7 @@ def test_a_wake_already_in_the_mailbox_is_not_delivered_after_its_timer_was_clea
 def test_timers_die_with_their_incarnation():
     def step(state, message, now_ns):
         if isinstance(message, Urgent):
-            raise RuntimeError(message.text)
+            raise RuntimeError(message.text)  # noqa: TRY004 - any crash
         return timers(state, message, now_ns)
 
     world = World(step)
