@@ -1,12 +1,13 @@
 """The alpha process: the strategy host behind a bridge. It may load what it likes and die when it likes."""
 
 import asyncio
+import os
 import signal
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from actors.compose.common import launch_of
+from actors.compose.common import launch_of, orphaned
 from actors.runtime import logging
 from actors.runtime.bridge import Bridge
 from actors.runtime.clock import SystemClock
@@ -50,6 +51,8 @@ async def run(state_dir: Path, groups: Iterable[Group], actors: Iterable[tuple[C
     node.start()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _end, loop, ended, 0)
+    orphan = loop.create_task(orphaned(os.getppid()))
+    orphan.add_done_callback(lambda _: _end(loop, ended, 0))
     return await ended
 
 

@@ -1,5 +1,7 @@
 """What the composition of several processes shares: the launch file, the key, a signer for subscriptions."""
 
+import asyncio
+import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +15,7 @@ from protocol.instants import SECOND_NS
 from protocol.launch import Launch
 
 LAUNCH_FILE = "launch.json"
+ORPHAN_S = 0.5
 
 
 def launch_of(state_dir: Path) -> Launch:
@@ -27,6 +30,12 @@ def key_of(launched: Launch) -> SigningKey | None:
     text = Path(launched.key_file).read_text()
     hide(text)
     return load_key_file(text)
+
+
+async def orphaned(parent: int) -> None:
+    """Return when the process `parent`, which started this one, is gone: nobody would restart or stop us any more."""
+    while os.getppid() == parent:
+        await asyncio.sleep(ORPHAN_S)
 
 
 def signer(key: SigningKey, clock: Clock) -> Callable[[], str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
-from actors.compose.common import key_of, launch_of, signer
+from actors.compose.common import key_of, launch_of, orphaned, signer
 from actors.control import actor as control
 from actors.control.state import Settings as ControlSettings
 from actors.cycle import actor as cycle
@@ -99,7 +99,10 @@ class Desk:
         self._node.start()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop, number.name)
+        orphan = loop.create_task(orphaned(os.getppid()))
+        orphan.add_done_callback(lambda task: None if task.cancelled() else self._stop("the root process is gone"))
         code = await self._ended
+        orphan.cancel()
         bridge.close()
         stopped = await asyncio.to_thread(self._node.stop, "leaving", 3.0)
         self._log.info("ended", code=code, stopped=stopped)
