@@ -22,7 +22,7 @@ from actors.runtime.mailbox import EVENT_BOUND, Dispatcher, Mailbox
 from actors.runtime.pinned import PinnedShell
 from actors.runtime.restarts import Group
 from actors.runtime.role import Edge, Role
-from actors.runtime.shell import Shell, SteppedShell
+from actors.runtime.shell import Shell, SteppedShell, Tape
 from actors.runtime.tree import Member, Tree
 from protocol import codec
 from protocol.base import Envelope, Message
@@ -49,6 +49,7 @@ class Node:
         overflow: called with (name, waiting events) when an event lane passes its bound, once per excursion, and again
             with the count after it fell below half.
         edges: replacements by name, or by kind (what stands before the colon), for the kernel.
+        tape: takes every state message handled, for replay; returns at once.
         virtual: step pinned members too, and ask for no pulses.
     """
 
@@ -65,8 +66,10 @@ class Node:
         edges: Mapping[str, Callable[[], Edge]] | None = None,
         virtual: bool = False,
         first_seq: int | None = None,
+        tape: Tape | None = None,
     ) -> None:
         self.clock = clock
+        self.tape = tape
         self.journal = journal
         self.metrics = metrics.Counters()
         self.totals = metrics.Totals()

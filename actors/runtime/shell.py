@@ -31,12 +31,20 @@ if TYPE_CHECKING:
 ALWAYS_ACCEPTED: frozenset[type[Message]] = frozenset({Recover, CommitFailed, Wake, Stop})
 
 
+Tape = Callable[[str, int, int, int, Message], None]
+
+
 class Services(Protocol):
-    """What the shells of one process share. `journal` is the recorder's name; None: this process has none."""
+    """What the shells of one process share.
+
+    `journal` is the recorder's name; None: this process has none. `tape` takes (actor, seq, cause, now_ns, message) of
+    each state message, which the journal leaves out.
+    """
 
     directory: Directory
     metrics: Metrics
     journal: str | None
+    tape: Tape | None
 
     def log(self, name: str, line: LogLine, cause: int) -> None:
         """Write a log line of actor `name`."""

@@ -41,6 +41,7 @@ def take_turn(shell: "Shell", limit: int, budget_ns: int) -> None:  # noqa: C901
     control, event, state_lane = box.control, box.event, box.state
     step, accepts, journaled = shell.step, shell.accepts, shell.journaled
     directory, name, incarnation = shell.services.directory, shell.name, shell.incarnation
+    tape = shell.services.tape
     next_seq, targets, deliver = directory.next_seq, directory.targets, directory.deliver
     envelope: Envelope | None = None
     kind: type[Message] | None = None
@@ -72,6 +73,8 @@ def take_turn(shell: "Shell", limit: int, budget_ns: int) -> None:  # noqa: C901
             elif state_lane:
                 envelope = state_lane.popitem(False)[1]
                 record = False
+                if tape is not None:
+                    tape(name, envelope.seq, envelope.cause, now, envelope.body)
             else:
                 return
             box.hand = envelope

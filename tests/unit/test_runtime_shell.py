@@ -169,6 +169,16 @@ def test_commit_journal_entries_stand_in_one_transaction_and_the_rest_follows():
     ]
 
 
+def test_state_messages_go_to_the_tape_and_not_into_the_journal():
+    world, taped = World(lambda s, m, now: (s, ())), []
+    world.node.tape = lambda *record: taped.append(record)
+    world.tell(Price(product="A", value=1), Add(number=1))
+    ((actor, seq, cause, _, message),) = taped
+    assert (actor, cause, message) == ("a", 0, Price(product="A", value=1))
+    assert seq > 0
+    assert (EntryKind.HANDLED, "test.price") not in world.journal()
+
+
 def test_a_room_that_is_not_journalled_leaves_no_handled_entry():
     world = World(lambda s, m, now: (s, ()), journaled=False)
     world.tell(Add(number=1))
