@@ -34,7 +34,7 @@ def key_of(launched: Launch) -> SigningKey | None:
 
 async def orphaned(parent: int) -> None:
     """Return when the process `parent`, which started this one, is gone: nobody would restart or stop us any more."""
-    while os.getppid() == parent:
+    while os.getppid() == parent:  # noqa: ASYNC110 - the kernel tells no event of a parent's death
         await asyncio.sleep(ORPHAN_S)
 
 

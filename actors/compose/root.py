@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from actors.compose import leftovers
 from actors.compose.common import LAUNCH_FILE
 from actors.root.core import Spec
 from actors.root.edge import RootProcess, command, facts
@@ -20,7 +21,7 @@ from protocol.launch import Launch
 if TYPE_CHECKING:
     from supervisor import Plan
 
-REFUSED = 4
+REFUSED, TIMED_OUT = 4, 5
 KEY_FILE = "venue-key.json"
 VENUE_STATE = "venue.state"
 
@@ -34,6 +35,11 @@ def run(plan: "Plan", specs: tuple[Spec, ...]) -> int:
         sys.stderr.write(f"trader: single-instance lock: {plan.state_dir} is run by process {holder}\n")
         return REFUSED
     with lock:
+        try:
+            leftovers.end(plan.state_dir)
+        except TimeoutError as error:
+            sys.stderr.write(f"trader: {error}\n")
+            return TIMED_OUT
         if plan.fresh:
             _clear(plan.state_dir)
         logging.configure("root", plan.state_dir, plan.policy.monitoring.log_level)
