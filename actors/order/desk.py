@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from actors.order import plan, routing
 from actors.order.core import CLOSED_KEY, OPEN_KEY
+from actors.order.run import Run
 from protocol import codec
 from protocol.base import NO_EFFECTS, Effect, Effects, Message, Value
 from protocol.effects import Commit, Count, Note, SetTimer, Spawn, Tell
@@ -18,7 +19,6 @@ from protocol.ids import ClientOrderId, IntentId, ProductId, bot_prefix, client_
 from protocol.instants import SECOND_NS, compact
 from protocol.lifecycle import CommitFailed, Recover, StoreRecord, Wake
 from protocol.market import ProductRules, ProductsKnown, Quote
-from protocol.money import ZERO
 from protocol.orders import (
     CancelOrder,
     Drain,
@@ -73,38 +73,6 @@ class Settings(Value, frozen=True, kw_only=True):
     lag_ns: int = 10 * SECOND_NS
     block: int = 1000
     remember: int = 1000
-
-
-class Run(Value, frozen=True, kw_only=True):
-    """An intent under way; `extra_ticks` after post-only refusals.
-
-    `ended` are the figures of its finished orders, each cumulative, so that a late fill replaces them. `most_base`:
-    what an intent taken up after a restart may still trade; the fills of its earlier orders are not known any more.
-    """
-
-    intent_id: IntentId
-    intent: Intent
-    step: int
-    attempt: int
-    order: OrderState | None
-    ended: dict[ClientOrderId, tuple[Decimal, Decimal]] = field(default_factory=dict)
-    most_base: Decimal | None = None
-    extra_ticks: int = 0
-
-    @property
-    def filled_size(self) -> Decimal:
-        """Base units that finished orders filled."""
-        return sum((size for size, _ in self.ended.values()), ZERO)
-
-    @property
-    def filled_value(self) -> Decimal:
-        """Quote currency that finished orders filled."""
-        return sum((value for _, value in self.ended.values()), ZERO)
-
-    @property
-    def left_base(self) -> Decimal | None:
-        """The bound on the next order's size; None: the intent alone bounds it."""
-        return None if self.most_base is None else max(self.most_base - self.filled_size, ZERO)
 
 
 class Desk(Value, frozen=True, kw_only=True):
@@ -313,13 +281,14 @@ def _finish(desk: Desk, run: Run, outcome: str) -> tuple[Desk, Effects]:
 def _updated(desk: Desk, order: OrderState, now_ns: int) -> tuple[Desk, Effects]:
     run = desk.runs.get(order.intent_id)
     if run is None and not order.terminal:  # its actor outlived the desk that made it: it is owned again
-        return _owned(desk, order), NO_EFFECTS
+        desk = _owned(desk, order)
+        return desk, _cancels(desk, order.client_order_id, desk.draining.reason) if desk.draining else NO_EFFECTS
     if run is None or run.order is None or run.order.client_order_id != order.client_order_id:
         return _afterwards(desk, run, order)
     if not order.terminal:
         desk = _owned(desk, order)
         return desk, _renewal(desk, order)
-    run = replace(run, order=None, ended=_with(run, order))
+    run = replace(run, order=None, ended=run.with_figures(order))
     desk = _forget(replace(desk, runs={**desk.runs, run.intent_id: run}), order)
     desk, effects = _next(desk, run, order, now_ns)
     desk, drained = _drained(desk)
@@ -331,12 +300,8 @@ def _afterwards(desk: Desk, run: Run | None, order: OrderState) -> tuple[Desk, E
     if not order.terminal:
         return desk, NO_EFFECTS
     if run is not None:
-        desk = replace(desk, runs={**desk.runs, run.intent_id: replace(run, ended=_with(run, order))})
+        desk = replace(desk, runs={**desk.runs, run.intent_id: replace(run, ended=run.with_figures(order))})
     return _drained(_forget(desk, order))
-
-
-def _with(run: Run, order: OrderState) -> dict[ClientOrderId, tuple[Decimal, Decimal]]:
-    return {**run.ended, order.client_order_id: (order.filled_size, order.filled_value)}
 
 
 def _next(desk: Desk, run: Run, order: OrderState, now_ns: int) -> tuple[Desk, Effects]:

@@ -27,12 +27,13 @@ class Try(Value, frozen=True, kw_only=True):
     """One try of a plan, for what is left.
 
     `remaining` is in base units if the intent names a base size, else in quote currency; `extra_ticks` are further
-    ticks away from the touch, after a post-only refusal.
+    ticks away from the touch, after a post-only refusal. `most_base` bounds the order in base units whatever is left.
     """
 
     step: Step
     remaining: Decimal
     extra_ticks: int = 0
+    most_base: Decimal | None = None
 
 
 class Refused(Value, frozen=True, kw_only=True):
@@ -61,9 +62,12 @@ def build(
     now_ns, expiry = timing
     step = attempt.step
     price = limit_price(intent.side, step, rules, quote, attempt.extra_ticks)
+    if price is not None and price <= ZERO:
+        return Refused(code="price_below_tick")
     reference = price if price is not None else (quote.ask if intent.side is Side.BUY else quote.bid)
     size = attempt.remaining if intent.base_size is not None else attempt.remaining / reference
-    base = floor_to(min(size, rules.base_max_size), rules.base_increment)
+    most = rules.base_max_size if attempt.most_base is None else min(attempt.most_base, rules.base_max_size)
+    base = floor_to(min(size, most), rules.base_increment)
     if base < rules.base_min_size or base <= ZERO:
         return Refused(code="below_base_minimum")
     if base * reference < rules.quote_min_size:
