@@ -28,6 +28,7 @@ PROCESSES = (
 GROUPS = (
     Group(name="root", intensity=1, period_s=300.0),
     Group(name="core", under="root", strategy=Strategy.REST_FOR_ONE, intensity=3, period_s=60.0),
+    Group(name="live", under="core", intensity=20, period_s=60.0),
     Group(name="edge", under="root", intensity=5, period_s=60.0),
     Group(name="feeds", under="edge", intensity=10, period_s=300.0, beyond=Beyond.PARK, park_s=300.0),
     Group(name="side", under="root", intensity=20, period_s=600.0, beyond=Beyond.GIVE_UP),
@@ -39,7 +40,7 @@ ACTORS = (
     (Child(name="portfolio", group="core", beat_s=1.0), "core"),
     (Child(name="risk", group="core", beat_s=1.0), "core"),
     (Child(name="orders", group="core", beat_s=1.0), "core"),
-    (Child(name="order", group="core", restart=Restart.TRANSIENT), "core"),  # a kind: one actor per order
+    (Child(name="order", group="live", restart=Restart.TRANSIENT), "core"),  # a kind: one actor per order
     (Child(name="cycle", group="core", beat_s=1.0), "core"),
     (Child(name="control", group="core", shutdown_s=9.0), "io"),
     (Child(name="gateway", group="edge", backoff_s=(0.1, 1.0)), "io"),

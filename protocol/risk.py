@@ -165,6 +165,15 @@ class WatchdogSeen(Message, frozen=True, kw_only=True, tag="risk.watchdog"):
     beat_age_s: float
 
 
+class LaneLoad(Message, frozen=True, kw_only=True, tag="risk.lane_load"):
+    """Runtime to risk: an actor's event lane passed its bound (`over`), or is well below it again."""
+
+    lane: ClassVar[Lane] = Lane.CONTROL
+    actor: str
+    waiting: int
+    over: bool
+
+
 class Gate(Value, frozen=True, kw_only=True):
     """A tripped gate: which, since when, why, by whom, what state it demands, and whether only people clear it."""
 
@@ -212,6 +221,7 @@ RiskMessage = (
     | Resume
     | EpochChanged
     | WatchdogSeen
+    | LaneLoad
     | RiskView
     | Alert
 )

@@ -27,10 +27,12 @@ from actors.portfolio import actor as portfolio
 from actors.recorder import actor as recorder
 from actors.recorder.installation import Opened, RefusedError, open_installation
 from actors.recorder.recovery import CorruptStoreError
+from actors.recorder.tape import Tape
 from actors.risk import actor as risk
 from actors.runtime import logging
 from actors.runtime.bridge import Bridge
 from actors.runtime.clock import SystemClock
+from actors.runtime.mailbox import EVENT_BOUND
 from actors.runtime.node import Node
 from actors.runtime.pages import EPOCH_FILE, PULSE_FILE, EpochPage, PulsePage
 from actors.runtime.pumps import AsyncioPump, ThreadPump
@@ -45,6 +47,7 @@ from protocol.ids import ProductId
 from protocol.instants import SECOND_NS
 from protocol.launch import Launch
 from protocol.policy import LaneRate
+from protocol.risk import LaneLoad
 from protocol.strategy import HistoryWanted, ProposalsMade
 
 if TYPE_CHECKING:
@@ -72,6 +75,7 @@ class Desk:
         self._loop = asyncio.get_running_loop()
         self._ended: asyncio.Future[int] = self._loop.create_future()
         self._log = logging.get("desk")
+        self._tape = Tape(state_dir / "tape")
         self._node: Node
 
     async def run(self, groups: Iterable[Group], actors: Rows) -> int:
@@ -87,11 +91,13 @@ class Desk:
             members,
             {"core": core, "io": io},
             escalate=self._escalate,
+            overflow=self._overflow,
+            tape=self._tape.put,
         )
         self._registry.register(self._node.collector)
         feeds = frozenset(feed_name(product) for product in self._products())
         says: dict[type[Message], frozenset[str]] = {ProposalsMade: frozenset({"cycle"}), HistoryWanted: feeds}
-        bridge = Bridge(self._state_dir / "alpha.sock", self._node.directory, accepts=says)
+        bridge = Bridge(self._state_dir / "alpha.sock", self._node.directory, "cycle", accepts=says)
         await bridge.listen()
         self._node.directory.route("strategy:", bridge)
         core.start()
@@ -106,6 +112,7 @@ class Desk:
         bridge.close()
         stopped = await asyncio.to_thread(self._node.stop, "leaving", 3.0)
         self._log.info("ended", code=code, stopped=stopped)
+        self._tape.close()
         self._opened.store.close()
         return code
 
@@ -228,6 +235,10 @@ class Desk:
     def _leave(self, code: int) -> None:
         if not self._ended.done():
             self._ended.set_result(code)
+
+    def _overflow(self, name: str, waiting: int) -> None:
+        """An event lane passed its bound, or fell well below it again: risk decides what that means."""
+        self._node.tell("risk", LaneLoad(actor=name, waiting=waiting, over=waiting > EVENT_BOUND))
 
     def _escalate(self, reason: str) -> None:
         """From any thread: the supervising one notices first."""

@@ -8,7 +8,7 @@ from protocol.instants import SECOND_NS
 from protocol.policy import Policy
 from protocol.portfolio import PortfolioView, Reconciled
 from protocol.risk import BatchJudged, RiskView
-from protocol.strategy import ProposalsMade, UniverseView
+from protocol.strategy import AlphaDown, AlphaUp, ProposalsMade, UniverseView
 
 
 def settings(policy: Policy, seed: int) -> Settings:
@@ -28,5 +28,5 @@ def role(context: Context) -> Role[Cycle]:
     return Role(
         step=step,
         initial=partial(Cycle, settings=settings(context.policy, context.run.seed)),
-        accepts=(PortfolioView, RiskView, Reconciled, UniverseView, ProposalsMade, BatchJudged),
+        accepts=(PortfolioView, RiskView, Reconciled, UniverseView, ProposalsMade, BatchJudged, AlphaUp, AlphaDown),
     )

@@ -15,6 +15,7 @@ from protocol.lifecycle import Recover, Wake
 from protocol.portfolio import PortfolioView, Reconcile, Reconciled
 from protocol.risk import BatchJudged, ProposalBatch, RiskView, TradingState
 from protocol.strategy import (
+    AlphaDown,
     CycleOpened,
     CycleRecord,
     CycleView,
@@ -82,6 +83,8 @@ def step(state: Cycle, message: Message, now_ns: int) -> tuple[Cycle, Effects]:
 
 def _during(state: Cycle, cycle: Open, message: Message, now_ns: int) -> tuple[Cycle, Effects]:
     match message:
+        case AlphaDown() if cycle.stage == "strategies":
+            return _close(state, cycle, "data_unavailable:strategies", now_ns)
         case Wake(timer="stage"):
             return _close(state, cycle, f"data_unavailable:{cycle.stage}", now_ns)
         case Reconciled() if cycle.stage == "reconcile" and message.request_id == _name(cycle.number):

@@ -12,7 +12,7 @@ from protocol.market import FeedState, ProductsKnown, Quote
 from protocol.orders import IntentDone, OrderUpdate
 from protocol.policy import OTHER_THEME, ExecutionPolicy, Policy
 from protocol.portfolio import ExitWanted, FillApplied, PortfolioView
-from protocol.risk import EpochChanged, OperatorOrder, Pause, ProposalBatch, Resume, WatchdogSeen
+from protocol.risk import EpochChanged, LaneLoad, OperatorOrder, Pause, ProposalBatch, Resume, WatchdogSeen
 from protocol.strategy import UniverseView
 from protocol.venue import FeesKnown, QueryFailed, VenueHealth
 
@@ -100,6 +100,7 @@ def role(context: Context) -> Role[Risk]:
             ProposalBatch,
             OperatorOrder,
             EpochChanged,
+            LaneLoad,
             WatchdogSeen,
             VenueHealth,
             StoreTrouble,

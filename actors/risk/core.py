@@ -5,13 +5,14 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from actors.risk import exposure, gates, judgement
+from actors.risk import exposure, gates, judgement, reservations, rules
+from actors.risk.judgement import Judged
 from actors.risk.state import Entry, Mark, Record, Reservation, Risk, pruned
 from protocol import codec
 from protocol.base import NO_EFFECTS, Effect, Effects, Message
 from protocol.effects import Commit, Count, Note, SetTimer, Tell
 from protocol.ids import IntentId, ProductId
-from protocol.instants import HOUR_NS, SECOND_NS, day_key, week_key
+from protocol.instants import HOUR_NS, SECOND_NS
 from protocol.journal import StoreTrouble
 from protocol.lifecycle import Recover, StoreRecord, Wake
 from protocol.market import FeedState, ProductsKnown, Quote
@@ -32,6 +33,7 @@ from protocol.risk import (
     Alert,
     BatchJudged,
     EpochChanged,
+    LaneLoad,
     OperatorOrder,
     OperatorOrderJudged,
     Pause,
@@ -41,7 +43,7 @@ from protocol.risk import (
     TradingState,
     WatchdogSeen,
 )
-from protocol.strategy import Regime, UniverseView
+from protocol.strategy import Regime, TradeProposal, UniverseView
 from protocol.venue import FeesKnown, GetFees, VenueHealth
 
 T = TypeVar("T")
@@ -50,6 +52,7 @@ RECORD_KEY = "risk/record"
 STORE_PREFIX = "risk/"
 VIEWERS = ("orders", "cycle", "control", "metrics")
 _POST_ONLY = "POST_ONLY"
+_FILL_SLACK, _FILL_SLACK_USD = Decimal("1.05"), Decimal("0.20")  # execution.md §6
 _STOPS = frozenset({"stop_loss", "trailing_stop"})
 
 
@@ -71,7 +74,8 @@ def step(risk: Risk, message: Message, now_ns: int) -> tuple[Risk, Effects]:
         case FillApplied():
             return _filled(risk, message, now_ns)
         case IntentDone():
-            return replace(risk, reserved=_without(risk.reserved, message.correlation)), NO_EFFECTS
+            key = reservations.name(message.side, message.correlation)
+            return replace(risk, reserved=_without(risk.reserved, key)), NO_EFFECTS
         case EpochChanged():
             return _epoch(risk, message, now_ns)
         case Recover():
@@ -94,6 +98,9 @@ def _fact(risk: Risk, message: Message, now_ns: int) -> tuple[Risk, Effects]:
             nxt = replace(risk, watchdog_alive=message.alive, watchdog_age_s=message.beat_age_s)
         case StoreTrouble():
             nxt = replace(risk, store_trouble="" if message.ok else message.kind)
+        case LaneLoad():
+            full = risk.full_lanes | {message.actor} if message.over else risk.full_lanes - {message.actor}
+            nxt = replace(risk, full_lanes=full)
         case UniverseView():
             nxt = replace(risk, regime=message.regime, eligible=len(message.eligible))
         case FeesKnown():
@@ -128,7 +135,8 @@ def _woken(risk: Risk, timer: str, now_ns: int) -> tuple[Risk, Effects]:
     if timer == "fees":
         return risk, _ask_fees(now_ns)
     again = SetTimer(timer="view", due_ns=now_ns + SECOND_NS)
-    return replace(risk, record=pruned(risk.record, now_ns)), (*_tell_view(risk, now_ns), again)
+    risk = replace(risk, record=pruned(risk.record, now_ns), reserved=reservations.standing(risk, now_ns))
+    return risk, (*_tell_view(risk, now_ns), again)
 
 
 # --- requests -----------------------------------------------------------------------------------------------------
@@ -139,11 +147,12 @@ def _batch(risk: Risk, batch: ProposalBatch, now_ns: int) -> tuple[Risk, Effects
     regime = Regime(batch.regime)
     snap = judgement.snapshot(risk, regime, now_ns)
     decisions, intents = [], []
-    for asked in sorted(batch.proposals, key=lambda p: (-p.conviction, p.product_id)):
+    for asked in sorted(batch.proposals, key=_rank):
         judged = judgement.proposal(asked, risk, snap, now_ns)
         snap = judged.snapshot
         decisions.append(judged.decision)
         if judged.intent is not None:
+            risk = _reserved(risk, judged, judged.intent, now_ns)
             intents.append(judged.intent)
     answer = Tell(to="cycle", message=BatchJudged(cycle=batch.cycle, decisions=tuple(decisions)))
     notes = tuple(Note(message=d) for d in decisions)
@@ -153,22 +162,35 @@ def _batch(risk: Risk, batch: ProposalBatch, now_ns: int) -> tuple[Risk, Effects
         if d.code is not None
     )
     told = (*notes, *counts, answer)
-    return _granted(risk, tuple(intents), told, now_ns) if intents else (risk, told)
+    return _placed(risk, tuple(intents), told, now_ns)
 
 
-def _granted(risk: Risk, intents: tuple[Intent, ...], effects: Effects, now_ns: int) -> tuple[Risk, Effects]:
-    """Reserve, put the entries on record for the pacing rules, and only then let the desk try them."""
-    reserved, record = dict(risk.reserved), pruned(risk.record, now_ns)
-    for intent in intents:
-        usd = intent.quote_size or (intent.base_size or ZERO) * intent.ask
-        reserved[intent.correlation] = Reservation(product_id=intent.product_id, strategy=intent.strategy, usd=usd)
-        if intent.purpose is Purpose.ENTRY:
-            record = replace(record, entries=(*record.entries, Entry(at_ns=now_ns, new=True)))
-    risk = replace(risk, reserved=reserved)
+def _rank(asked: TradeProposal) -> tuple[float, int, str, str]:
+    """Strongest conviction first, then the better tier (risk.md §4); names end every tie, whatever came first."""
+    return -asked.conviction, asked.tier, asked.product_id, asked.correlation
+
+
+def _placed(risk: Risk, intents: tuple[Intent, ...], effects: Effects, now_ns: int) -> tuple[Risk, Effects]:
+    """Put the entries on record for the pacing rules, and only then let the desk try what was approved."""
     places = tuple(Tell(to="orders", message=PlaceIntent(intent=i)) for i in intents)
-    if record == risk.record:
+    entries = sum(i.purpose is Purpose.ENTRY and i.side is Side.BUY for i in intents)
+    if not entries:
         return risk, (*effects, *places)
+    record = pruned(risk.record, now_ns)
+    record = replace(record, entries=(*record.entries, *(Entry(at_ns=now_ns, new=True),) * entries))
     return replace(risk, record=record), (_commit(record), *effects, *places)
+
+
+def _reserved(risk: Risk, judged: Judged, intent: Intent, now_ns: int) -> Risk:
+    held = Reservation(
+        product_id=intent.product_id,
+        strategy=intent.strategy,
+        side=intent.side,
+        usd=judged.decision.approved_usd,
+        base=judged.base,
+        since_ns=now_ns,
+    )
+    return replace(risk, reserved={**risk.reserved, reservations.name(intent.side, intent.correlation): held})
 
 
 def _operator(risk: Risk, order: OperatorOrder, now_ns: int) -> tuple[Risk, Effects]:
@@ -177,9 +199,7 @@ def _operator(risk: Risk, order: OperatorOrder, now_ns: int) -> tuple[Risk, Effe
     told = (Note(message=judged.decision), answer)
     if judged.intent is None:
         return risk, told
-    if judged.intent.side is Side.SELL:
-        return risk, (*told, Tell(to="orders", message=PlaceIntent(intent=judged.intent)))
-    return _granted(risk, (judged.intent,), told, now_ns)
+    return _placed(_reserved(risk, judged, judged.intent, now_ns), (judged.intent,), told, now_ns)
 
 
 def _exit(risk: Risk, wanted: ExitWanted, now_ns: int) -> tuple[Risk, Effects]:
@@ -187,7 +207,8 @@ def _exit(risk: Risk, wanted: ExitWanted, now_ns: int) -> tuple[Risk, Effects]:
     judged = judgement.leave(wanted, risk, now_ns)
     note = Note(message=judged.decision)
     if judged.intent is not None:
-        return risk, (Tell(to="orders", message=PlaceIntent(intent=judged.intent)), note)
+        place = Tell(to="orders", message=PlaceIntent(intent=judged.intent))
+        return _reserved(risk, judged, judged.intent, now_ns), (place, note)
     code = judged.decision.code
     refused = IntentDone(
         correlation=wanted.correlation,
@@ -207,15 +228,48 @@ def _exit(risk: Risk, wanted: ExitWanted, now_ns: int) -> tuple[Risk, Effects]:
 
 def _order(risk: Risk, order: OrderState, now_ns: int) -> tuple[Risk, Effects]:
     coid = order.client_order_id
+    known = risk.orders.get(coid)
     orders = {k: o for k, o in risk.orders.items() if k != coid}
     if not order.settled:
         orders[coid] = order
-    risk = replace(risk, orders=orders, reserved=_without(risk.reserved, order.intent.correlation))
-    if order.status is Status.REJECTED and _POST_ONLY not in order.error:
+    risk = replace(risk, orders=orders, reserved=reservations.with_order(risk.reserved, order, now_ns))
+    if _overfilled(order) and risk.record.accounting is None:
+        return _mismatch(risk, order, now_ns)
+    if _refused(order) and (known is None or not known.terminal):
         return _rejected(risk, order, now_ns)
     if order.settled and order.spec.side is Side.SELL and coid in risk.nets:
         return _outcome(risk, order, now_ns)
+    if _late_purchase(risk, order, now_ns):
+        return risk, (Tell(to="orders", message=CancelOrder(client_order_id=coid, reason="stop")),)
     return risk, NO_EFFECTS
+
+
+def _refused(order: OrderState) -> bool:
+    """A failed placement; refusing to take as a maker is none (risk.md §7)."""
+    return order.status is Status.FAILED or (order.status is Status.REJECTED and _POST_ONLY not in order.error)
+
+
+def _late_purchase(risk: Risk, order: OrderState, now_ns: int) -> bool:
+    """A purchase that was on its way when a loss limit tripped, and is heard of only now."""
+    working = order.spec.side is Side.BUY and not order.terminal and not order.cancel_wanted
+    return working and gates.stopped(gates.tripped(risk, now_ns))
+
+
+def _overfilled(order: OrderState) -> bool:
+    """Filled for more than was ordered, beyond what prices explain (execution.md §6)."""
+    spec = order.spec
+    price = spec.limit_price or order.intent.ask
+    if spec.side is Side.SELL:  # a sale may well bring in more than its limit
+        price = max(price, order.intent.ask)
+    ordered = spec.quote_size if spec.base_size is None else spec.base_size * price
+    return order.filled_value > (ordered or ZERO) * _FILL_SLACK + _FILL_SLACK_USD
+
+
+def _mismatch(risk: Risk, order: OrderState, now_ns: int) -> tuple[Risk, Effects]:
+    reason = f"{order.client_order_id} filled for {order.filled_value}, more than was ordered"
+    mark = Mark(reason=reason, by="desk", since_ns=now_ns)
+    risk, kept = _keep(risk, replace(risk.record, accounting=mark), now_ns)
+    return risk, (*kept, _alert("accounting_mismatch", "CRITICAL", reason, now_ns))
 
 
 def _rejected(risk: Risk, order: OrderState, now_ns: int) -> tuple[Risk, Effects]:
@@ -246,6 +300,7 @@ def _filled(risk: Risk, fill: FillApplied, now_ns: int) -> tuple[Risk, Effects]:
     if fill.net_usd is not None:
         total = risk.nets.get(fill.client_order_id, ZERO) + fill.net_usd
         risk = replace(risk, nets={**risk.nets, fill.client_order_id: total})
+    risk = replace(risk, unseen=(*risk.unseen, fill))
     record = _cooled(risk.record, fill.product_id, now_ns + risk.limits.cooldown_fill_ns)
     record = replace(record, last_trade_ns={**record.last_trade_ns, fill.product_id: now_ns})
     risk, effects = _keep(risk, record, now_ns)
@@ -263,8 +318,8 @@ def _cooled(record: Record, product: ProductId, until_ns: int) -> Record:
 
 
 def _viewed(risk: Risk, view: PortfolioView, now_ns: int) -> tuple[Risk, Effects]:
-    nxt = replace(risk, view=view)
-    record = _stops(nxt, view, now_ns)
+    nxt = replace(risk, view=view, unseen=())
+    record = gates.with_stops(risk.record, view, risk.limits, now_ns)
     if record == risk.record:
         return nxt, _announced(risk, nxt, now_ns)
     nxt, kept = _keep(nxt, record, now_ns)
@@ -278,26 +333,6 @@ def _viewed(risk: Risk, view: PortfolioView, now_ns: int) -> tuple[Risk, Effects
         if before != after
     )
     return nxt, (*kept, *_cancel_buys(nxt, "stop"), *alerts)
-
-
-def _stops(risk: Risk, view: PortfolioView, now_ns: int) -> Record:
-    """Daily and weekly stop and drawdown on equity change; each limit itself already trips."""
-    record, periods, nav = risk.record, view.periods, view.nav_usd
-    if periods is None or nav is None:
-        return record
-    if _lost(nav, periods.day_open_usd, risk.limits.daily_stop_pct):
-        record = replace(record, stopped_day=day_key(now_ns))
-    if _lost(nav, periods.week_open_usd, risk.limits.weekly_stop_pct):
-        record = replace(record, stopped_week=week_key(now_ns))
-    drawdown = view.drawdown_pct
-    if record.drawdown is None and drawdown is not None and drawdown >= risk.limits.max_drawdown_pct:
-        mark = Mark(reason=f"drawdown {drawdown:.2f} %", by="desk", since_ns=now_ns)
-        record = replace(record, drawdown=mark)
-    return record
-
-
-def _lost(nav: Decimal, opened: Decimal, stop_pct: Decimal) -> bool:
-    return opened > ZERO and gates.period_pct(nav, opened) <= stop_pct
 
 
 def _cancel_buys(risk: Risk, reason: str) -> Effects:
@@ -344,7 +379,7 @@ def _state(risk: Risk, now_ns: int) -> TradingState:
 
 def _tell_view(risk: Risk, now_ns: int) -> Effects:
     tripped = gates.tripped(risk, now_ns)
-    book = exposure.measure(risk.view, tuple(risk.orders.values()), risk.limits)
+    book = exposure.measure(risk.view, tuple(risk.orders.values()), risk.unseen, risk.limits)
     view = RiskView(
         at_ns=now_ns,
         state=gates.strictest(tripped),
@@ -352,7 +387,7 @@ def _tell_view(risk: Risk, now_ns: int) -> Effects:
         exposure_pct=book.at_risk_pct,
         pending_usd=sum((s.pending_usd for s in book.stakes), ZERO),
         entries_1h=judgement.recent_entries(risk, now_ns),
-        entries_today=len(risk.record.entries),
+        entries_today=rules.entries_today(risk.record, now_ns),
         loss_streak=risk.record.loss_streak,
         cooldowns=tuple(sorted(risk.record.cooldown_until_ns.items())),
     )

@@ -10,7 +10,7 @@ from protocol.base import Value
 from protocol.ids import ProductId
 from protocol.money import PCT, ZERO
 from protocol.orders import OrderState, Side
-from protocol.portfolio import PortfolioView
+from protocol.portfolio import FillApplied, PortfolioView
 
 
 class Stake(Value, frozen=True, kw_only=True):
@@ -75,8 +75,10 @@ def worst_case_usd(order: OrderState) -> Decimal:
     return (order.spec.base_size - order.booked_size) * price
 
 
-def measure(view: PortfolioView | None, orders: tuple[OrderState, ...], limits: Limits) -> Exposure:
-    """Put portfolio and orders together."""
+def measure(
+    view: PortfolioView | None, orders: tuple[OrderState, ...], unseen: tuple[FillApplied, ...], limits: Limits
+) -> Exposure:
+    """Put portfolio and orders together; `unseen` are fills that the view does not have yet."""
     if view is None:
         return Exposure(nav_usd=None, stakes=(), external_usd=ZERO, cash_usd=ZERO)
     stakes = [
@@ -99,6 +101,17 @@ def measure(view: PortfolioView | None, orders: tuple[OrderState, ...], limits: 
         )
         for o in orders
         if worst_case_usd(o) > ZERO
+    ]
+    stakes += [
+        Stake(
+            product_id=f.product_id,
+            strategy=f.strategy,
+            theme=limits.theme(f.product_id),
+            held_usd=f.value,
+            pending_usd=ZERO,
+        )
+        for f in unseen
+        if f.buy
     ]
     return Exposure(
         nav_usd=view.nav_usd,

@@ -2,12 +2,17 @@
 
 from decimal import Decimal
 
-from actors.risk.state import Mark, Risk
+from msgspec.structs import replace
+
+from actors.risk.limits import Limits
+from actors.risk.state import Mark, Record, Risk
 from protocol.instants import day_key, week_key
-from protocol.money import PCT
+from protocol.money import PCT, ZERO
+from protocol.portfolio import PortfolioView
 from protocol.risk import Gate, Reason, TradingState
 from protocol.strategy import Regime
 
+_STOPS = frozenset({Reason.DAILY_STOP, Reason.WEEKLY_STOP, Reason.MAX_DRAWDOWN})
 _SEVERITY = (TradingState.ACTIVE, TradingState.REDUCING, TradingState.HALTED, TradingState.KILLED)
 
 
@@ -18,6 +23,7 @@ def tripped(risk: Risk, now_ns: int) -> tuple[Gate, ...]:
         *_stops(risk, now_ns),
         _marked(risk.record.accounting, Reason.ACCOUNTING_MISMATCH, TradingState.HALTED),
         _store(risk, now_ns),
+        _lanes(risk, now_ns),
         *_venue(risk, now_ns),
         _watchdog(risk, now_ns),
         _unreconciled(risk, now_ns),
@@ -28,6 +34,11 @@ def tripped(risk: Risk, now_ns: int) -> tuple[Gate, ...]:
         _marked(risk.record.paused, Reason.OPERATOR_PAUSE, TradingState.REDUCING),
     )
     return tuple(gate for gate in found if gate is not None)
+
+
+def stopped(gates: tuple[Gate, ...]) -> bool:
+    """Whether a loss limit is tripped, which also ends what is working on a purchase."""
+    return any(g.code in _STOPS for g in gates)
 
 
 def strictest(gates: tuple[Gate, ...]) -> TradingState:
@@ -66,6 +77,13 @@ def _store(risk: Risk, now_ns: int) -> Gate | None:
         return None
     state = TradingState.REDUCING if risk.store_trouble == "full" else TradingState.HALTED
     return _gate(Reason.STORE_FAILURE, state, now_ns, f"store {risk.store_trouble}")
+
+
+def _lanes(risk: Risk, now_ns: int) -> Gate | None:
+    """Events pile up somewhere: nothing new until they are worked off."""
+    if not risk.full_lanes:
+        return None
+    return _gate(Reason.EVENT_LANE, TradingState.HALTED, now_ns, ",".join(sorted(risk.full_lanes)))
 
 
 def _venue(risk: Risk, now_ns: int) -> tuple[Gate | None, ...]:
@@ -123,6 +141,28 @@ def _rejections(risk: Risk, now_ns: int) -> Gate | None:
     if len(recent) < risk.limits.reject_burst:
         return None
     return _gate(Reason.REJECTION_BURST, TradingState.REDUCING, recent[0], f"{len(recent)} rejections")
+
+
+def with_stops(record: Record, view: PortfolioView, limits: Limits, now_ns: int) -> Record:
+    """Latch daily and weekly stop and drawdown on equity change; each limit itself already trips.
+
+    A stop belongs to the period that was measured: late news of yesterday's loss does not stop today.
+    """
+    periods, nav = view.periods, view.nav_usd
+    if periods is None or nav is None:
+        return record
+    if _lost(nav, periods.day_open_usd, limits.daily_stop_pct):
+        record = replace(record, stopped_day=periods.day)
+    if _lost(nav, periods.week_open_usd, limits.weekly_stop_pct):
+        record = replace(record, stopped_week=periods.week)
+    drawdown = view.drawdown_pct
+    if record.drawdown is None and drawdown is not None and drawdown >= limits.max_drawdown_pct:
+        record = replace(record, drawdown=Mark(reason=f"drawdown {drawdown:.2f} %", by="desk", since_ns=now_ns))
+    return record
+
+
+def _lost(nav: Decimal, opened: Decimal, stop_pct: Decimal) -> bool:
+    return opened > ZERO and period_pct(nav, opened) <= stop_pct
 
 
 def period_pct(now_usd: Decimal, opened_usd: Decimal) -> Decimal:

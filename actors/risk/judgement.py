@@ -8,12 +8,13 @@ from actors.risk import exposure as exposures
 from actors.risk import gates, rules, sizing
 from actors.risk.exposure import Exposure
 from actors.risk.limits import Limits
+from actors.risk.reservations import name, standing
 from actors.risk.state import Risk
 from protocol.base import Value
 from protocol.ids import ProductId
 from protocol.instants import HOUR_NS
 from protocol.market import Quote
-from protocol.money import ZERO
+from protocol.money import ZERO, bps_of
 from protocol.orders import Intent, Purpose, Side, Step, StepKind, Targets
 from protocol.portfolio import ExitWanted
 from protocol.risk import Decision, Gate, OperatorOrder, Verdict
@@ -30,23 +31,26 @@ class Snapshot(Value, frozen=True, kw_only=True):
 
 
 class Judged(Value, frozen=True, kw_only=True):
-    """One decision, the intent if it was approved, and the snapshot after it."""
+    """One decision, the intent if it was approved, and the snapshot after it; `base`: units of a sale, USD's twin."""
 
     decision: Decision
     intent: Intent | None
     snapshot: Snapshot
+    base: Decimal = ZERO
 
 
 def snapshot(risk: Risk, regime: Regime, now_ns: int) -> Snapshot:
     """The state of things before a batch: reservations count like orders."""
-    book = exposures.measure(risk.view, tuple(risk.orders.values()), risk.limits)
-    for held in risk.reserved.values():
+    book = exposures.measure(risk.view, tuple(risk.orders.values()), risk.unseen, risk.limits)
+    for held in standing(risk, now_ns).values():
+        if held.side is Side.SELL:
+            continue
         stake = exposures.Stake(
             product_id=held.product_id,
             strategy=held.strategy,
             theme=risk.limits.theme(held.product_id),
             held_usd=ZERO,
-            pending_usd=held.usd,
+            pending_usd=held.left_usd,
         )
         book = exposures.with_stake(book, stake)
     return Snapshot(
@@ -69,12 +73,19 @@ def proposal(asked: TradeProposal, risk: Risk, snap: Snapshot, now_ns: int) -> J
     nav = snap.exposure.nav_usd or ZERO
     usd = nav * asked.notional_pct / 100
     case = _case(asked.product_id, asked.side, Purpose.ENTRY, usd, snap)
-    ask = _ask(asked.product_id, asked.tier, asked.strategy, usd, risk, snap)
-    verdicts, granted = _weigh(case, ask, risk, now_ns)
-    decision = _decision(asked.correlation, case, asked.strategy, verdicts, granted, now_ns)
-    if not decision.approved:
+    malformed = rules.schema_invalid(asked)
+    if not malformed.passed:  # nothing below can be computed from nonsense
+        told = (*rules.gates(case), malformed)
+        decision = _decision(asked.correlation, case, asked.strategy, told, ZERO, now_ns)
         return Judged(decision=decision, intent=None, snapshot=snap)
-    quote = risk.quotes[asked.product_id]
+    quote = risk.quotes.get(asked.product_id)
+    case = replace(case, base=_base(usd, quote))
+    ask = _ask(asked.product_id, asked.tier, asked.strategy, usd, (risk, snap, now_ns))
+    verdicts, granted = _weigh(case, ask, risk, now_ns)
+    verdicts = (*verdicts, malformed)
+    decision = _decision(asked.correlation, case, asked.strategy, verdicts, granted, now_ns)
+    if not decision.approved or quote is None:
+        return Judged(decision=decision, intent=None, snapshot=snap)
     intent = Intent(
         correlation=asked.correlation,
         product_id=asked.product_id,
@@ -94,7 +105,7 @@ def proposal(asked: TradeProposal, risk: Risk, snap: Snapshot, now_ns: int) -> J
             max_hold_s=asked.max_hold_s,
         ),
     )
-    return Judged(decision=decision, intent=intent, snapshot=_taken(snap, ask, granted))
+    return Judged(decision=decision, intent=intent, snapshot=_after(snap, case, ask, granted), base=case.base)
 
 
 def operator(order: OperatorOrder, risk: Risk, snap: Snapshot, now_ns: int) -> Judged:
@@ -103,7 +114,7 @@ def operator(order: OperatorOrder, risk: Risk, snap: Snapshot, now_ns: int) -> J
     purpose = Purpose.DRILL if order.drill else Purpose.OPERATOR
     usd = _notional(order, quote)
     case = replace(_case(order.product_id, order.side, purpose, usd, snap), base=order.base_size or _base(usd, quote))
-    ask = _ask(order.product_id, risk.limits.tier(order.product_id), "operator", usd, risk, snap)
+    ask = _ask(order.product_id, risk.limits.tier(order.product_id), "operator", usd, (risk, snap, now_ns))
     verdicts, granted = _weigh(case, ask, risk, now_ns)
     if granted < usd and order.side is Side.BUY and rules.refusal(verdicts) is None:
         short = _sizing_verdict(sizing.grant(ask, snap.exposure, risk.limits), usd)
@@ -125,11 +136,13 @@ def operator(order: OperatorOrder, risk: Risk, snap: Snapshot, now_ns: int) -> J
         strategy="operator",
         by=order.by,
     )
-    return Judged(decision=decision, intent=intent, snapshot=_taken(snap, ask, usd))
+    return Judged(decision=decision, intent=intent, snapshot=_after(snap, case, ask, usd), base=case.base)
 
 
 def leave(wanted: ExitWanted, risk: Risk, now_ns: int) -> Judged:
-    """Judge an exit: only what stops every sale may stop it."""
+    """Judge an exit: only what stops every sale may stop it. A new try replaces whatever the last one still held."""
+    held = {k: r for k, r in risk.reserved.items() if k != name(Side.SELL, wanted.correlation)}
+    risk = replace(risk, reserved=held)
     snap = snapshot(risk, risk.regime, now_ns)
     usd = wanted.quantity * wanted.bid
     case = replace(_case(wanted.product_id, Side.SELL, Purpose.EXIT, usd, snap), base=wanted.quantity)
@@ -152,7 +165,8 @@ def leave(wanted: ExitWanted, risk: Risk, now_ns: int) -> Judged:
         strategy=wanted.strategy,
         exit_code=wanted.code,
     )
-    return Judged(decision=decision, intent=intent if decision.approved else None, snapshot=snap)
+    allowed = intent if decision.approved else None
+    return Judged(decision=decision, intent=allowed, snapshot=snap, base=wanted.quantity)
 
 
 # --- parts --------------------------------------------------------------------------------------------------------
@@ -171,7 +185,8 @@ def _case(product: ProductId, side: Side, purpose: Purpose, usd: Decimal, snap: 
     )
 
 
-def _ask(product: ProductId, tier: int, strategy: str, usd: Decimal, risk: Risk, snap: Snapshot) -> sizing.Ask:
+def _ask(product: ProductId, tier: int, strategy: str, usd: Decimal, moment: tuple[Risk, Snapshot, int]) -> sizing.Ask:
+    risk, snap, now_ns = moment
     known = risk.rules.get(product)
     return sizing.Ask(
         product_id=product,
@@ -180,17 +195,18 @@ def _ask(product: ProductId, tier: int, strategy: str, usd: Decimal, risk: Risk,
         strategy=strategy,
         regime=snap.regime,
         requested_usd=usd,
-        available_usd=_available(risk, product),
+        available_usd=_available(risk, product, now_ns),
         venue_min_usd=known.quote_min_size if known is not None else ZERO,
     )
 
 
-def _available(risk: Risk, product: ProductId) -> Decimal:
+def _available(risk: Risk, product: ProductId, now_ns: int) -> Decimal:
     """Money in the product's quote currency that nobody has spoken for (the venue's holds are taken out there)."""
     quote = product.partition("-")[2]
     balances = risk.view.balances if risk.view is not None else ()
     free = next((b.available for b in balances if b.currency == quote), ZERO)
-    return free - sum((r.usd for r in risk.reserved.values()), ZERO)
+    spoken_for = (r.left_usd for r in standing(risk, now_ns).values() if r.side is Side.BUY)
+    return free - sum(spoken_for, ZERO)
 
 
 def _weigh(case: rules.Case, ask: sizing.Ask, risk: Risk, now_ns: int) -> tuple[tuple[Verdict, ...], Decimal]:
@@ -238,7 +254,10 @@ def _decision(
     )
 
 
-def _taken(snap: Snapshot, ask: sizing.Ask, usd: Decimal) -> Snapshot:
+def _after(snap: Snapshot, case: rules.Case, ask: sizing.Ask, usd: Decimal) -> Snapshot:
+    """A purchase takes its room and its slot; a sale takes neither."""
+    if case.side is Side.SELL:
+        return snap
     stake = exposures.Stake(
         product_id=ask.product_id,
         strategy=ask.strategy,
@@ -252,9 +271,15 @@ def _taken(snap: Snapshot, ask: sizing.Ask, usd: Decimal) -> Snapshot:
 def _notional(order: OperatorOrder, quote: Quote | None) -> Decimal:
     if order.quote_size is not None:
         return order.quote_size
-    limit = order.steps[0].limit_price
-    price = limit or (ZERO if quote is None else quote.ask if order.side is Side.BUY else quote.bid)
-    return (order.base_size or ZERO) * price
+    touch = ZERO if quote is None else quote.ask if order.side is Side.BUY else quote.bid
+    return (order.base_size or ZERO) * max((_price(step, order.side, touch) for step in order.steps), default=ZERO)
+
+
+def _price(step: Step, side: Side, touch: Decimal) -> Decimal:
+    """The most a try can cost per unit (E2); what a sale brings in is no risk and is taken at the touch."""
+    if step.limit_price is not None:
+        return step.limit_price
+    return touch + bps_of(touch, step.through_bps) if side is Side.BUY else touch
 
 
 def _base(usd: Decimal, quote: Quote | None) -> Decimal:

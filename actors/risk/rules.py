@@ -4,14 +4,16 @@ from collections.abc import Callable
 from decimal import Decimal
 
 from actors.risk.exposure import Exposure
-from actors.risk.state import Risk
+from actors.risk.reservations import standing
+from actors.risk.state import Record, Risk
 from protocol.base import Value
 from protocol.ids import ProductId
-from protocol.instants import HOUR_NS, SECOND_NS
+from protocol.instants import DAY_NS, HOUR_NS, SECOND_NS
 from protocol.market import FeedStatus
-from protocol.money import ZERO
+from protocol.money import PCT, ZERO
 from protocol.orders import MIGHT_REST, Purpose, Side, Status
 from protocol.risk import Gate, Reason, TradingState, Verdict
+from protocol.strategy import TradeProposal
 
 
 class Case(Value, frozen=True, kw_only=True):
@@ -36,7 +38,7 @@ Rule = Callable[[Case, Risk, int], Verdict]
 
 def judge(case: Case, risk: Risk, now_ns: int) -> tuple[Verdict, ...]:
     """Every rule's verdict, in order: gates first, then the rules that concern this side and purpose."""
-    return (*_gates(case), *(rule(case, risk, now_ns) for rule in _rules_for(case)))
+    return (*gates(case), *(rule(case, risk, now_ns) for rule in _rules_for(case)))
 
 
 def refusal(verdicts: tuple[Verdict, ...]) -> Verdict | None:
@@ -50,7 +52,7 @@ def _rules_for(case: Case) -> tuple[Rule, ...]:
     return DRILL_RULES if case.purpose is Purpose.DRILL else ENTRY_RULES
 
 
-def _gates(case: Case) -> tuple[Verdict, ...]:
+def gates(case: Case) -> tuple[Verdict, ...]:
     """A gate refuses a purchase in every state but active, a sale only when nothing at all may be placed."""
     stops = {TradingState.HALTED, TradingState.KILLED}
     if case.side is Side.BUY:
@@ -67,6 +69,19 @@ def _below(code: Reason, value: Decimal, limit: Decimal, unit: str, detail: str 
 
 def _flag(code: Reason, passed: bool, detail: str) -> Verdict:
     return Verdict(code=code, passed=passed, value=None, limit=None, unit="flag", detail=detail)
+
+
+def schema_invalid(asked: TradeProposal) -> Verdict:
+    """A proposal is whole and inside the bounds of its form (R2); a number that is none fails every comparison."""
+    checks = (
+        ("tier", 1 <= asked.tier <= 3),
+        ("conviction", 0 <= asked.conviction <= 1),
+        ("stop_loss_pct", ZERO < asked.stop_loss_pct < PCT),
+        ("take_profit_pct", asked.take_profit_pct > asked.stop_loss_pct),
+        ("max_hold_s", asked.max_hold_s > 0),
+    )
+    broken = ",".join(name for name, good in checks if not good)
+    return _flag(Reason.SCHEMA_INVALID, not broken, broken)
 
 
 def stale_data(case: Case, risk: Risk, now_ns: int) -> Verdict:
@@ -138,10 +153,15 @@ def _waited(code: Reason, waited_ns: int, needed_ns: int, detail: str) -> Verdic
     return Verdict(code=code, passed=waited >= needed, value=waited, limit=needed, unit="s", detail=detail)
 
 
-def daily_frequency(_case: Case, risk: Risk, _now_ns: int) -> Verdict:
-    """Entries of the last 24 hours on record."""
-    count, limit = Decimal(len(risk.record.entries)), Decimal(risk.limits.trades_per_day)
+def daily_frequency(_case: Case, risk: Risk, now_ns: int) -> Verdict:
+    """Entries of this UTC day."""
+    count, limit = Decimal(entries_today(risk.record, now_ns)), Decimal(risk.limits.trades_per_day)
     return Verdict(code=Reason.TRADE_FREQUENCY_DAILY, passed=count < limit, value=count, limit=limit, unit="n")
+
+
+def entries_today(record: Record, now_ns: int) -> int:
+    """Entries since 00:00 UTC."""
+    return sum(e.at_ns // DAY_NS == now_ns // DAY_NS for e in record.entries)
 
 
 def hourly_frequency(_case: Case, risk: Risk, now_ns: int) -> Verdict:
@@ -164,13 +184,13 @@ def unresolved(case: Case, risk: Risk, _now_ns: int) -> Verdict:
     return _flag(Reason.PENDING_BUY_EXISTS, not doubt, "an order's outcome is unknown")
 
 
-def pending_buy(case: Case, risk: Risk, _now_ns: int) -> Verdict:
+def pending_buy(case: Case, risk: Risk, now_ns: int) -> Verdict:
     """One purchase per product at a time."""
     pending = any(
         o.spec.product_id == case.product_id and o.spec.side is Side.BUY and o.status in MIGHT_REST
         for o in risk.orders.values()
     )
-    reserved = any(r.product_id == case.product_id for r in risk.reserved.values())
+    reserved = any(r.product_id == case.product_id and r.side is Side.BUY for r in standing(risk, now_ns).values())
     return _flag(Reason.PENDING_BUY_EXISTS, not pending and not reserved, "a purchase is working")
 
 
@@ -192,19 +212,22 @@ def open_slots(case: Case, risk: Risk, _now_ns: int) -> Verdict:
     )
 
 
-def no_short(case: Case, risk: Risk, _now_ns: int) -> Verdict:
-    """Sell at most what is held and not already being sold (R1)."""
+def no_short(case: Case, risk: Risk, now_ns: int) -> Verdict:
+    """Sell something, and at most what is held and neither sold nor being sold already (R1)."""
     positions = risk.view.positions if risk.view is not None else ()
     held = next((p.quantity for p in positions if p.product_id == case.product_id), ZERO)
-    selling = sum(
-        (
-            (o.filled_size if o.terminal else o.spec.base_size or ZERO) - o.booked_size
-            for o in risk.orders.values()
-            if o.spec.product_id == case.product_id and o.spec.side is Side.SELL
-        ),
-        ZERO,
-    )
-    return _below(Reason.SHORTING_DISALLOWED, case.base, held - selling, "base")
+    free = held - _selling(case.product_id, risk, now_ns)
+    passed = ZERO < case.base <= free
+    return Verdict(code=Reason.SHORTING_DISALLOWED, passed=passed, value=case.base, limit=free, unit="base")
+
+
+def _selling(product: ProductId, risk: Risk, now_ns: int) -> Decimal:
+    """Base units on their way out: by orders, by intents without an order yet, by fills that the view lacks."""
+    orders = (o for o in risk.orders.values() if o.spec.product_id == product and o.spec.side is Side.SELL)
+    asked = ((o.filled_size if o.terminal else o.spec.base_size or ZERO) - o.booked_size for o in orders)
+    intents = (r.left_base for r in standing(risk, now_ns).values() if r.product_id == product)
+    fills = (f.size for f in risk.unseen if f.product_id == product and not f.buy)
+    return sum((max(size, ZERO) for size in (*asked, *intents, *fills)), ZERO)
 
 
 ENTRY_RULES: tuple[Rule, ...] = (

@@ -91,9 +91,10 @@ def grant(ask: Ask, exposure: Exposure, limits: Limits) -> Grant:
     if usd < minimum:
         return Grant(usd=ZERO, code=Reason.BELOW_MIN_AFTER_CAPS, binding=tightest, minimum_usd=minimum)
     affordable = ask.available_usd / (ONE + bps_of(ONE, limits.taker_fee_bps))
-    if usd > affordable:
-        usd = min(usd, affordable * Decimal("0.99"))
-        if usd < minimum:
-            money = Room(code=Reason.INSUFFICIENT_FUNDS, cap_usd=affordable, used_usd=ZERO)
-            return Grant(usd=ZERO, code=Reason.INSUFFICIENT_FUNDS, binding=money, minimum_usd=minimum)
-    return Grant(usd=usd, code=None, binding=tightest, minimum_usd=minimum)
+    if usd <= affordable:
+        return Grant(usd=usd, code=None, binding=tightest, minimum_usd=minimum)
+    money = Room(code=Reason.INSUFFICIENT_FUNDS, cap_usd=affordable, used_usd=ZERO)
+    usd = affordable * Decimal("0.99")
+    if usd < minimum:
+        return Grant(usd=ZERO, code=Reason.INSUFFICIENT_FUNDS, binding=money, minimum_usd=minimum)
+    return Grant(usd=usd, code=None, binding=money, minimum_usd=minimum)

@@ -10,8 +10,9 @@ from protocol.base import Value
 from protocol.ids import ProductId
 from protocol.instants import DAY_NS, HOUR_NS
 from protocol.market import FeedStatus, ProductRules, Quote
-from protocol.orders import OrderState
-from protocol.portfolio import PortfolioView
+from protocol.money import ZERO
+from protocol.orders import OrderState, Side
+from protocol.portfolio import FillApplied, PortfolioView
 from protocol.strategy import Regime
 from protocol.venue import VenueHealth
 
@@ -50,16 +51,41 @@ class Record(Value, frozen=True, kw_only=True):
     rejections_ns: tuple[int, ...] = ()
 
 
+class Share(Value, frozen=True, kw_only=True):
+    """What one order of an intent takes of it: all it asks for while it lives, what it filled once it has ended."""
+
+    usd: Decimal
+    base: Decimal
+
+
 class Reservation(Value, frozen=True, kw_only=True):
-    """Room that an approved intent holds until its first order is known."""
+    """What an approved intent holds until the desk is done with it: room for a purchase, units for a sale.
+
+    Its orders are counted by themselves, so only what they do not take (`shares`, by client order id) is held here:
+    all of it before the first order is known and between two tries. `since_ns` is the last that was heard of it.
+    """
 
     product_id: ProductId
     strategy: str
+    side: Side
     usd: Decimal
+    base: Decimal
+    since_ns: int
+    shares: dict[str, Share] = field(default_factory=dict)
+
+    @property
+    def left_usd(self) -> Decimal:
+        """USD of a purchase that no order of it carries."""
+        return max(self.usd - sum((s.usd for s in self.shares.values()), ZERO), ZERO)
+
+    @property
+    def left_base(self) -> Decimal:
+        """Base units of a sale that no order of it carries."""
+        return max(self.base - sum((s.base for s in self.shares.values()), ZERO), ZERO)
 
 
 class Risk(Value, frozen=True, kw_only=True):
-    """The risk actor's state."""
+    """The risk actor's state. `unseen`: fills booked since the last view, whose positions it therefore lacks."""
 
     limits: Limits
     record: Record = Record()
@@ -70,11 +96,13 @@ class Risk(Value, frozen=True, kw_only=True):
     orders: dict[str, OrderState] = field(default_factory=dict)
     reserved: dict[str, Reservation] = field(default_factory=dict)
     nets: dict[str, Decimal] = field(default_factory=dict)
+    unseen: tuple[FillApplied, ...] = ()
     health: VenueHealth | None = None
     latch_heard: bool = False
     watchdog_alive: bool = True
     watchdog_age_s: float = 0.0
     store_trouble: str = ""
+    full_lanes: frozenset[str] = frozenset()
     regime: Regime = Regime.CHOP
     eligible: int | None = None
 
