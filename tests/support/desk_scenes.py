@@ -1,0 +1,488 @@
+"""Builders for tests of the risk and portfolio rooms, with round numbers: NAV 10,000 USD, every mid 100 USD.
+
+`RiskDesk` and `Books` hold one room's state and drive it by messages alone, as its shell would; `Books` also plays the
+recorder: what a step returns counts only when its commit is adopted.
+"""
+
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from msgspec.structs import replace
+
+from actors.portfolio.actor import settings as portfolio_settings
+from actors.portfolio.core import Portfolio
+from actors.portfolio.core import step as portfolio_step
+from actors.risk.actor import limits as risk_limits
+from actors.risk.core import step as risk_step
+from actors.risk.limits import Limits
+from actors.risk.state import Risk
+from config.load import load
+from protocol.base import Effects, Message
+from protocol.effects import Commit, Note, SetTimer, Tell
+from protocol.ids import ClientOrderId, IntentId, ProductId, VenueOrderId
+from protocol.instants import SECOND_NS
+from protocol.lifecycle import CommitFailed, Recover, StoreRecord, Wake
+from protocol.market import FeedState, FeedStatus, ProductRules, ProductsKnown, Quote
+from protocol.orders import (
+    Intent,
+    IntentDone,
+    OrderSpec,
+    OrderState,
+    OrderUpdate,
+    Purpose,
+    Side,
+    Status,
+    Step,
+    StepKind,
+    Targets,
+    TimeInForce,
+)
+from protocol.policy import Policy
+from protocol.portfolio import FillApplied, PnlPeriods, PortfolioView, Position
+from protocol.risk import Alert, Decision, EpochChanged, OperatorOrder, ProposalBatch, RiskView
+from protocol.strategy import Regime, TradeProposal, Trigger
+from protocol.venue import Balance, FillRecord, VenueHealth
+
+M = TypeVar("M", bound=Message)
+D = Decimal
+
+NOON_NS = 1_795_003_200 * SECOND_NS  # Wednesday 2026-11-18, 12:00 UTC
+DAY, WEEK = "2026-11-18", "2026-11-16"
+BTC, ETH, SOL = ProductId("BTC-USD"), ProductId("ETH-USD"), ProductId("SOL-USD")
+DOGE, XRP, LINK = ProductId("DOGE-USD"), ProductId("XRP-USD"), ProductId("LINK-USD")
+PRODUCTS = (BTC, ETH, SOL, DOGE, XRP, LINK)
+TARGETS = Targets(stop_loss_pct=D(10), take_profit_pct=D(12), max_hold_s=72 * 3600)
+
+
+@cache
+def policy() -> Policy:
+    """The shipped policy of the embedded profile, by the real loader."""
+    return load(Path(__file__).resolve().parents[2] / "config", profile="embedded").policy
+
+
+def limits(**changes: Any) -> Limits:
+    return replace(risk_limits(policy()), **changes)
+
+
+# --- parts --------------------------------------------------------------------------------------------------------
+
+
+def quote(product: str = BTC, bid: str = "99.99", ask: str = "100.01", **changes: Any) -> Quote:
+    at = changes.pop("at", NOON_NS)
+    parts = Quote(
+        product_id=ProductId(product),
+        bid=D(bid),
+        bid_size=D(10_000),
+        ask=D(ask),
+        ask_size=D(10_000),
+        bid_depth_usd=D(1_000_000),
+        ask_depth_usd=D(1_000_000),
+        venue_ns=at,
+        fresh_ns=at,
+        received_ns=at,
+        sequence=1,
+    )
+    return replace(parts, **changes)
+
+
+def product_rules(product: str = BTC, **changes: Any) -> ProductRules:
+    base, _, quoted = product.partition("-")
+    parts = ProductRules(
+        product_id=ProductId(product),
+        base=base,
+        quote=quoted,
+        price_increment=D("0.01"),
+        base_increment=D("0.00000001"),
+        quote_increment=D("0.01"),
+        base_min_size=D("0.00000001"),
+        quote_min_size=D(1),
+        base_max_size=D(1_000_000),
+        quote_max_size=D(50_000_000),
+        status="online",
+        trading_disabled=False,
+        cancel_only=False,
+        limit_only=False,
+        post_only=False,
+        view_only=False,
+        auction_mode=False,
+        alias="",
+        volume_24h_usd=D(100_000_000),
+    )
+    return replace(parts, **changes)
+
+
+def products_known(*rules: ProductRules) -> ProductsKnown:
+    return ProductsKnown(products=rules or tuple(product_rules(p) for p in PRODUCTS), at_ns=NOON_NS)
+
+
+def intent(product: str = BTC, side: Side = Side.BUY, **changes: Any) -> Intent:
+    parts = Intent(
+        correlation=f"c-{product}",
+        product_id=ProductId(product),
+        side=side,
+        purpose=Purpose.ENTRY if side is Side.BUY else Purpose.EXIT,
+        steps=(Step(kind=StepKind.MAKER, ttl_s=20.0),),
+        bid=D("99.99"),
+        ask=D("100.01"),
+        not_after_ns=NOON_NS + 3 * SECOND_NS,
+        quote_size=D(100) if side is Side.BUY else None,
+        base_size=D(1) if side is Side.SELL else None,
+        strategy="rules_engine",
+        tier=1,
+        targets=TARGETS,
+    )
+    return replace(parts, **changes)
+
+
+def order(
+    product: str = BTC,
+    side: Side = Side.BUY,
+    *,
+    size: Any = 1,
+    limit: Any = 100,
+    status: Status = Status.ACCEPTED,
+    name: str = "",
+    **changes: Any,
+) -> OrderState:
+    """An order of one unit at 100 USD that rests; `name` makes its ids, `intent` may be given whole."""
+    name = name or f"{product}-{side.value}"
+    meant = changes.pop("intent", None) or intent(product, side)
+    spec = OrderSpec(
+        client_order_id=ClientOrderId(f"c-{name}"),
+        product_id=ProductId(product),
+        side=side,
+        time_in_force=TimeInForce.GTD,
+        base_size=D(size),
+        quote_size=None,
+        limit_price=None if limit is None else D(limit),
+        post_only=True,
+        expires_at_ns=NOON_NS + 60 * SECOND_NS,
+        not_after_ns=NOON_NS + 3 * SECOND_NS,
+    )
+    parts = OrderState(
+        intent_id=IntentId(f"i-{name}"),
+        attempt=1,
+        step=0,
+        ttl_ns=20 * SECOND_NS,
+        intent=meant,
+        spec=spec,
+        status=status,
+        venue_order_id=VenueOrderId(f"v-{name}"),
+        created_ns=NOON_NS,
+        requested_ns=NOON_NS,
+    )
+    return replace(parts, **changes)
+
+
+def position(product: str = BTC, quantity: Any = 1, price: Any = 100, **changes: Any) -> Position:
+    parts = Position(
+        product_id=ProductId(product),
+        strategy="rules_engine",
+        quantity=D(quantity),
+        unbooked=D(0),
+        average_price=D(price),
+        entry_fees=D(0),
+        opened_ns=NOON_NS,
+        targets=TARGETS,
+        peak=D(price),
+        mark=D(price),
+        realised_usd=D(0),
+        correlation=f"c-{product}",
+    )
+    return replace(parts, **changes)
+
+
+def periods(day: Any = 10_000, week: Any = 10_000, peak: Any = 10_000, **changes: Any) -> PnlPeriods:
+    parts = PnlPeriods(day=DAY, day_open_usd=D(day), week=WEEK, week_open_usd=D(week), peak_usd=D(peak))
+    return replace(parts, **changes)
+
+
+def view(nav: Any = 10_000, positions: tuple[Position, ...] = (), **changes: Any) -> PortfolioView:
+    parts = PortfolioView(
+        at_ns=NOON_NS,
+        nav_usd=None if nav is None else D(nav),
+        cash_usd=D(10_000),
+        balances=(Balance(currency="USD", available=D(10_000), hold=D(0)),),
+        positions=positions,
+        external=(),
+        periods=periods(),
+        realised_today_usd=D(0),
+        fees_today_usd=D(0),
+        ledger=(),
+        reconciled=True,
+    )
+    return replace(parts, **changes)
+
+
+def health(**changes: Any) -> VenueHealth:
+    parts = VenueHealth(
+        consecutive_errors=0,
+        last_success_ns=NOON_NS,
+        rate_limited_until_ns=0,
+        auth_failing=False,
+        clock_offset_ns=0,
+    )
+    return replace(parts, **changes)
+
+
+def epoch(*, killed: bool = False, number: int = 1) -> EpochChanged:
+    return EpochChanged(epoch=number, killed=killed, reason="drill" if killed else "", by="operator", at_ns=NOON_NS)
+
+
+def proposal(product: str = BTC, pct: Any = 1, conviction: float = 0.5, **changes: Any) -> TradeProposal:
+    tier = 1 if product in {BTC, ETH, SOL} else 2
+    trigger = Trigger(
+        product_id=ProductId(product),
+        kind="momentum",
+        strength=0.8,
+        confidence=0.8,
+        change_pct=3.0,
+        price=100.0,
+        volatility_pct=40.0,
+        metrics=(),
+    )
+    parts = TradeProposal(
+        correlation=f"p-{product}",
+        product_id=ProductId(product),
+        side=Side.BUY,
+        notional_pct=D(pct),
+        stop_loss_pct=D(10),
+        take_profit_pct=D(12),
+        max_hold_s=72 * 3600,
+        conviction=conviction,
+        strategy="rules_engine",
+        tier=tier,
+        theme="",
+        regime=Regime.CHOP,
+        trigger=trigger,
+        reason="",
+        tags=(),
+        created_ns=NOON_NS,
+    )
+    return replace(parts, **changes)
+
+
+def operator_order(product: str = BTC, side: Side = Side.BUY, **changes: Any) -> OperatorOrder:
+    sized = "base_size" in changes or "quote_size" in changes
+    parts = OperatorOrder(
+        correlation=f"op-{product}-{side.value}",
+        product_id=ProductId(product),
+        side=side,
+        base_size=None if sized else D(1),
+        quote_size=None,
+        steps=(Step(kind=StepKind.IOC),),
+        by="operator",
+        drill=False,
+        reply_to="control",
+    )
+    return replace(parts, **changes)
+
+
+def fill_record(
+    product: str = BTC, side: Side = Side.BUY, size: Any = 1, price: Any = 100, **changes: Any
+) -> FillRecord:
+    name = changes.pop("of", f"{product}-{side.value}")
+    parts = FillRecord(
+        entry_id=f"e-{name}",
+        venue_order_id=VenueOrderId(f"v-{name}"),
+        product_id=ProductId(product),
+        side=side,
+        price=D(price),
+        size=D(size),
+        value=D(size) * D(price),
+        fee=D(0),
+        maker=True,
+        trade_ns=NOON_NS,
+    )
+    return replace(parts, **changes)
+
+
+def fill_applied(product: str = BTC, *, buy: bool = True, net: Any = None, **changes: Any) -> FillApplied:
+    name = f"{product}-{'BUY' if buy else 'SELL'}"
+    parts = FillApplied(
+        entry_id=f"e-{name}",
+        client_order_id=ClientOrderId(f"c-{name}"),
+        product_id=ProductId(product),
+        buy=buy,
+        size=D(1),
+        price=D(100),
+        value=D(100),
+        fee=D(0),
+        maker=True,
+        trade_ns=NOON_NS,
+        strategy="rules_engine",
+        correlation=f"c-{product}",
+        exit_code="",
+        net_usd=None if net is None else D(net),
+        closed_position=net is not None,
+    )
+    return replace(parts, **changes)
+
+
+def intent_done(
+    product: str = BTC, side: Side = Side.SELL, outcome: str = "plan_exhausted", **changes: Any
+) -> IntentDone:
+    parts = IntentDone(
+        correlation=f"c-{product}",
+        intent_id=IntentId("i"),
+        product_id=ProductId(product),
+        side=side,
+        purpose=Purpose.EXIT if side is Side.SELL else Purpose.ENTRY,
+        filled_size=D(0),
+        filled_value=D(0),
+        outcome=outcome,
+    )
+    return replace(parts, **changes)
+
+
+# --- reading effects ----------------------------------------------------------------------------------------------
+
+
+def told(effects: Effects, kind: type[M], to: str | None = None) -> list[M]:
+    """Messages of one kind that were sent, optionally to one address."""
+    return [e.message for e in effects if isinstance(e, Tell) and isinstance(e.message, kind) and to in {None, e.to}]
+
+
+def noted(effects: Effects, kind: type[M]) -> list[M]:
+    return [e.message for e in effects if isinstance(e, Note) and isinstance(e.message, kind)]
+
+
+def alerts(effects: Effects) -> list[tuple[str, str]]:
+    """Kind and severity of every alert raised."""
+    return [(a.kind, a.severity) for a in noted(effects, Alert)]
+
+
+def records(effects: Effects) -> tuple[StoreRecord, ...]:
+    """Everything that the effects make durable."""
+    return tuple(record for e in effects if isinstance(e, Commit) for record in e.records)
+
+
+# --- rooms --------------------------------------------------------------------------------------------------------
+
+
+class RiskDesk:
+    """The risk room, ready to trade: latch heard, reconciled, every quote fresh, every product online."""
+
+    def __init__(self, *, ready: bool = True, **changes: Any) -> None:
+        self.now, self.state = NOON_NS, Risk(limits=limits(**changes))
+        self.durable: dict[str, StoreRecord] = {}
+        self.tell(Recover())
+        if ready:
+            self.get_ready()
+
+    def get_ready(self, *, quoted: bool = True) -> None:
+        self.tell(epoch(), products_known(), health(), view())
+        if quoted:
+            self.fresh()
+
+    def fresh(self) -> None:
+        """Every product's feed is live and its quote is of this moment."""
+        for product in PRODUCTS:
+            live = FeedState(product_id=product, status=FeedStatus.LIVE, detail="", at_ns=self.now)
+            self.tell(live, quote(product, at=self.now))
+
+    def tell(self, *messages: Message | OrderState) -> Effects:
+        """Hand over messages one by one (an order stands for news of it); what the last one caused."""
+        effects: Effects = ()
+        for news in messages:
+            message = OrderUpdate(state=news) if isinstance(news, OrderState) else news
+            self.state, effects = risk_step(self.state, message, self.now)
+            self.durable |= {record.key: record for record in records(effects)}
+        return effects
+
+    def later(self, seconds: float) -> "RiskDesk":
+        """Let time pass; quotes stay fresh."""
+        self.now += int(seconds * SECOND_NS)
+        self.fresh()
+        return self
+
+    def restart(self) -> None:
+        """A new incarnation over the records of the old one."""
+        self.state = Risk(limits=self.state.limits)
+        self.tell(Recover(records=tuple(self.durable[key] for key in sorted(self.durable))))
+
+    def ask(self, *proposals: TradeProposal, regime: Regime = Regime.CHOP) -> Effects:
+        return self.tell(ProposalBatch(cycle=1, regime=regime.value, proposals=proposals))
+
+    def decide(self, *proposals: TradeProposal, regime: Regime = Regime.CHOP) -> dict[str, Decision]:
+        """Decisions on one batch, by product."""
+        return {d.product_id: d for d in noted(self.ask(*proposals, regime=regime), Decision)}
+
+    def code(self, asked: TradeProposal | None = None) -> str:
+        """The refusal that a proposal meets now; "approved" if none. The desk itself is left as it was."""
+        before = self.state, dict(self.durable)
+        (decision,) = noted(self.ask(asked or proposal()), Decision)
+        self.state, self.durable = before
+        return "approved" if decision.code is None else decision.code.value
+
+    def finish(self) -> None:
+        """The order desk has had its last word on all that was approved: nothing was filled."""
+        for key, held in self.state.reserved.items():
+            self.tell(intent_done(held.product_id, held.side, correlation=key.partition("/")[2]))
+
+    def operate(self, asked: OperatorOrder) -> Decision:
+        (decision,) = noted(self.tell(asked), Decision)
+        return decision
+
+    def seen(self) -> RiskView:
+        """What it tells of itself at its next look."""
+        return told(self.tell(Wake(timer="view", due_ns=self.now)), RiskView)[0]
+
+
+class Books:
+    """The portfolio room over a recorder that remembers keys: a step with a refused commit never happened."""
+
+    def __init__(self, **changes: Any) -> None:
+        self.settings = replace(portfolio_settings(policy()), **changes)
+        self.now, self.state = NOON_NS, Portfolio(settings=self.settings)
+        self.durable: dict[str, StoreRecord] = {}
+        self.disk_fails = False
+        self.heard: list[Any] = []
+        self.tell(Recover(), products_known())
+
+    def tell(self, *messages: Message) -> Effects:
+        """Hand over messages one by one, then book what waits at this moment; all that this caused."""
+        caused: Effects = ()
+        for message in messages:
+            pending: list[Message] = [message]
+            while pending:
+                effects = self._turn(pending.pop(0))
+                caused += effects
+                due = (e for e in effects if isinstance(e, SetTimer) and e.due_ns <= self.now)
+                pending += [Wake(timer=timer.timer, due_ns=timer.due_ns) for timer in due]
+        self.heard += [e.message for e in caused if isinstance(e, Tell)]
+        return caused
+
+    def _turn(self, message: Message) -> Effects:
+        nxt, effects = portfolio_step(self.state, message, self.now)
+        commit = next((e for e in effects if isinstance(e, Commit)), None)
+        if commit is None:
+            self.state = nxt
+            return effects
+        duplicate = any(key in self.durable for key in commit.fresh)
+        if duplicate or self.disk_fails:
+            failed = CommitFailed(number=1, detail="store", duplicate=duplicate)
+            self.state, effects = portfolio_step(self.state, failed, self.now)
+            return effects
+        self.state = nxt
+        self.durable |= {record.key: record for record in commit.records}
+        return effects
+
+    def later(self, seconds: float) -> "Books":
+        self.now += int(seconds * SECOND_NS)
+        return self
+
+    def restart(self) -> None:
+        """A new incarnation over the ledger of the old one."""
+        self.state = Portfolio(settings=self.settings)
+        kept = tuple(r for key, r in sorted(self.durable.items()) if key.startswith("portfolio/ledger"))
+        self.tell(Recover(records=kept), products_known())
+
+    def know(self, *orders: OrderState) -> Effects:
+        return self.tell(*(OrderUpdate(state=o) for o in orders))
+
+    def seen(self) -> PortfolioView:
+        """What it tells of itself at its next look."""
+        return told(self.tell(Wake(timer="view", due_ns=self.now)), PortfolioView, "risk")[-1]

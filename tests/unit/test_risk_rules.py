@@ -1,0 +1,483 @@
+"""Every rule of the entry path, at its boundary: what is allowed, what is refused, and under which code."""
+
+import pytest
+
+from protocol.market import FeedState, FeedStatus
+from protocol.orders import Side, Status
+from protocol.portfolio import Holding
+from protocol.risk import Decision, Reason
+from protocol.strategy import Regime
+from protocol.venue import Balance, FeesKnown
+from tests.support.desk_scenes import (
+    BTC,
+    DOGE,
+    ETH,
+    LINK,
+    NOON_NS,
+    PRODUCTS,
+    SOL,
+    XRP,
+    D,
+    RiskDesk,
+    alerts,
+    fill_applied,
+    noted,
+    operator_order,
+    order,
+    position,
+    product_rules,
+    products_known,
+    proposal,
+    quote,
+    view,
+)
+
+
+def desk(*messages, **limits):
+    made = RiskDesk(**limits)
+    made.tell(*messages)
+    return made
+
+
+def aged(seconds):
+    """A desk whose BTC quote is so old."""
+    made = RiskDesk()
+    made.now += int(seconds * 1e9)
+    return made
+
+
+def feed(status):
+    return desk(FeedState(product_id=BTC, status=status, detail="", at_ns=NOON_NS))
+
+
+def rules_of(**changes):
+    others = tuple(product_rules(p) for p in PRODUCTS if p != BTC)
+    return desk(products_known(product_rules(BTC, **changes), *others))
+
+
+def without_quote():
+    made = RiskDesk(ready=False)
+    made.get_ready(quoted=False)
+    return made
+
+
+def entered(*products, then_s=0.0, apart_s=0.0, **limits):
+    """A desk that approved these entries one by one, heard that none was filled, and waited."""
+    made = RiskDesk(**limits)
+    for product in products:
+        made.later(apart_s)
+        assert made.decide(proposal(product))[product].approved
+    made.finish()
+    return made.later(then_s)
+
+
+STALE = {
+    "a fresh quote on a live feed is good": (lambda: aged(0), "approved"),
+    "a quote of exactly five seconds still counts": (lambda: aged(5), "approved"),
+    "a quote a moment older than five seconds does not": (lambda: aged(5.001), "stale_data"),
+    "without any quote nothing is decided": (without_quote, "stale_data"),
+    "a feed that is down is not believed, however fresh its quote": (lambda: feed(FeedStatus.DOWN), "stale_data"),
+    "a feed that syncs is not believed": (lambda: feed(FeedStatus.SYNCING), "stale_data"),
+    "a feed marked stale is not believed": (lambda: feed(FeedStatus.STALE), "stale_data"),
+}
+
+
+@pytest.mark.req("ST1")
+@pytest.mark.parametrize(("scene", "code"), STALE.values(), ids=STALE)
+def test_staleness(scene, code):
+    assert scene().code() == code
+
+
+@pytest.mark.req("ST1")
+def test_a_stale_product_does_not_stop_another():
+    made = feed(FeedStatus.STALE)
+    assert made.code(proposal(BTC)) == "stale_data"
+    assert made.code(proposal(ETH)) == "approved"
+
+
+PRODUCT = {
+    "online is tradable": ({}, "approved"),
+    "an unknown status refuses": ({"status": "sunny"}, "product_disabled"),
+    "offline refuses": ({"status": "offline"}, "product_disabled"),
+    "trading disabled refuses": ({"trading_disabled": True}, "product_disabled"),
+    "cancel only refuses": ({"cancel_only": True}, "product_disabled"),
+    "limit only refuses": ({"limit_only": True}, "product_disabled"),
+    "post only refuses": ({"post_only": True}, "product_disabled"),
+    "view only refuses": ({"view_only": True}, "product_disabled"),
+    "an auction refuses": ({"auction_mode": True}, "product_disabled"),
+}
+
+
+@pytest.mark.req("EX1")
+@pytest.mark.parametrize(("changes", "code"), PRODUCT.values(), ids=PRODUCT)
+def test_product_status(changes, code):
+    made = rules_of(**changes)
+    assert made.code(proposal(BTC)) == code
+    assert made.code(proposal(ETH)) == "approved", "one product's state is no other's"
+
+
+@pytest.mark.req("EX1")
+def test_missing_metadata_refuses():
+    made = desk(products_known(*(product_rules(p) for p in PRODUCTS if p != BTC)))
+    assert made.code(proposal(BTC)) == "product_disabled"
+
+
+MARKET = {
+    "a spread at the hard limit passes": (quote(bid="99.6", ask="100.4"), "approved"),
+    "a spread beyond the hard limit is no market": (quote(bid="99.59", ask="100.41"), "outlier"),
+    "ten times the order within 20 bps is deep enough": (quote(ask_depth_usd=D(1000)), "approved"),
+    "a cent less is thin": (quote(ask_depth_usd=D("999.99")), "outlier"),
+    "no depth on the side that is taken refuses": (quote(ask_depth_usd=D(0)), "outlier"),
+    "depth on the other side does not matter": (quote(bid_depth_usd=D(0)), "approved"),
+}
+
+
+@pytest.mark.req("O1")
+@pytest.mark.parametrize(("seen", "code"), MARKET.values(), ids=MARKET)
+def test_spread_and_depth(seen, code):
+    assert desk(seen).code() == code
+
+
+SCHEMA = {
+    "a stop of nothing": {"stop_loss_pct": D(0)},
+    "a stop of everything": {"stop_loss_pct": D(100)},
+    "a negative stop": {"stop_loss_pct": D(-1)},
+    "a stop that is no number": {"stop_loss_pct": D(100), "take_profit_pct": D("Infinity")},
+    "a target no further than the stop": {"take_profit_pct": D(10)},
+    "a conviction above one": {"conviction": 1.01},
+    "a conviction below zero": {"conviction": -0.01},
+    "a conviction that is no number": {"conviction": float("nan")},
+    "a tier that does not exist": {"tier": 4},
+    "tier zero": {"tier": 0},
+    "no time to hold": {"max_hold_s": 0},
+}
+
+
+@pytest.mark.req("R2")
+@pytest.mark.parametrize("changes", SCHEMA.values(), ids=SCHEMA)
+def test_a_malformed_proposal_is_refused_and_the_batch_goes_on(changes):
+    made = RiskDesk()
+    decisions = made.decide(proposal(BTC, **changes), proposal(ETH))
+    assert decisions[BTC].code is Reason.SCHEMA_INVALID
+    assert decisions[BTC].approved_usd == 0
+    assert decisions[ETH].approved
+
+
+MANY = {"new_per_hour": 100, "trades_per_hour": 100, "spacing_ns": 0}
+THREE = (DOGE, XRP, LINK)
+PACING = {
+    "an entry just now makes every product wait": (lambda: entered(ETH), "trade_spacing"),
+    "a moment short of the spacing is refused": (lambda: entered(ETH, then_s=9.999), "trade_spacing"),
+    "at the spacing the next entry may go": (lambda: entered(ETH, then_s=10), "approved"),
+    "three new positions in the rolling hour are all": (
+        lambda: entered(*THREE, then_s=3599.999, spacing_ns=0),
+        "trade_frequency_hourly",
+    ),
+    "when they leave the hour there is room again": (lambda: entered(*THREE, then_s=3600, spacing_ns=0), "approved"),
+    "the daily bound counts entries of this UTC day": (
+        lambda: entered(DOGE, XRP, then_s=11.9 * 3600, trades_per_day=2, **MANY),
+        "trade_frequency_daily",
+    ),
+    "below the daily bound there is room": (lambda: entered(DOGE, trades_per_day=2, **MANY), "approved"),
+    "midnight opens a new count": (
+        lambda: entered(DOGE, XRP, then_s=12 * 3600, trades_per_day=2, **MANY),
+        "approved",
+    ),
+}
+
+
+@pytest.mark.parametrize(("scene", "code"), PACING.values(), ids=PACING)
+def test_pacing(scene, code):
+    assert scene().code(proposal(BTC)) == code
+
+
+@pytest.mark.req("CD1")
+def test_each_product_waits_for_its_own_last_trade():
+    made = desk(fill_applied(BTC), view(), cooldown_fill_ns=0)
+    assert made.later(59.999).code(proposal(BTC)) == "trade_spacing"
+    assert made.code(proposal(ETH)) == "approved"
+    assert made.later(0.001).code(proposal(BTC)) == "approved"
+
+
+POSITIONS = {
+    "dust is no position": (view(positions=(position(quantity="0.01"),)), "approved"),
+    "a cent more than dust is one": (view(positions=(position(quantity="0.0101"),)), "already_have_position"),
+    "nothing is added to a position": (view(positions=(position(),)), "already_have_position"),
+    "a position elsewhere does not matter": (view(positions=(position(ETH),)), "approved"),
+    "a working purchase is enough": (order(), "pending_buy_exists"),
+    "an order that is being cancelled may still fill": (order(status=Status.PENDING_CANCEL), "pending_buy_exists"),
+    "an order with unknown outcome blocks its product": (order(status=Status.UNRESOLVED), "pending_buy_exists"),
+    "a sale with unknown outcome blocks it too": (
+        order(side=Side.SELL, status=Status.UNRESOLVED),
+        "pending_buy_exists",
+    ),
+    "a resting sale does not": (order(side=Side.SELL), "approved"),
+    "an order that ended with nothing is forgotten": (order(status=Status.CANCELED), "approved"),
+}
+
+
+@pytest.mark.parametrize(("message", "code"), POSITIONS.values(), ids=POSITIONS)
+def test_positions_and_pending_purchases(message, code):
+    assert desk(message).code() == code
+
+
+NAV = {
+    "without a view of the portfolio": None,
+    "an unknown net value": view(nav=None),
+    "a net value of nothing": view(nav=0),
+    "a negative net value": view(nav=-1),
+}
+
+
+@pytest.mark.req("E1")
+@pytest.mark.parametrize("seen", NAV.values(), ids=NAV)
+def test_nothing_is_measured_against_no_net_value(seen):
+    made = RiskDesk()
+    if seen is not None:
+        made.tell(seen)
+    else:
+        made = RiskDesk(ready=False)
+        made.fresh()
+    (decision,) = noted(made.ask(proposal()), Decision)
+    assert not decision.approved
+    assert Reason.NO_NAV in {v.code for v in decision.verdicts if not v.passed}
+
+
+# --- sizing (risk.md §3) ------------------------------------------------------------------------------------------
+
+
+def sized(*messages, asked=None, regime=Regime.CHOP, **limits):
+    made = desk(*messages, **limits)
+    (decision,) = noted(made.ask(asked or proposal(), regime=regime), Decision)
+    return decision
+
+
+SIZES = {
+    "what fits is granted whole": ({"asked": proposal(pct=3)}, "300", False),
+    "more than the position cap is cut to it": ({"asked": proposal(pct=10)}, "300", True),
+    "tier two has its own cap": ({"asked": proposal(DOGE, pct=10)}, "200", True),
+    "a bear halves and more": ({"asked": proposal(pct=10), "regime": Regime.BEAR}, "180", True),
+    "a bull widens a position": ({"asked": proposal(pct=10), "regime": Regime.BULL}, "360", True),
+    "a bull never widens the asset cap": (
+        {"asked": proposal(pct=10), "regime": Regime.BULL, "max_per_asset_pct": D("3.1")},
+        "310",
+        True,
+    ),
+    "the theme cap counts what the theme holds": (
+        {"messages": [view(positions=(position(ETH, 5), position(SOL, "4.5")))], "asked": proposal(pct=3)},
+        "50",
+        True,
+    ),
+    "the total cap counts every product": (
+        {"asked": proposal(pct=3), "max_total_at_risk_pct": D(12), "messages": [view(positions=(position(LINK, 10),))]},
+        "200",
+        True,
+    ),
+    "the strategy's budget counts its positions": (
+        {"messages": [view(positions=(position(LINK, "13.5"),))], "asked": proposal(pct=3)},
+        "150",
+        True,
+    ),
+    "another strategy's positions leave the budget alone": (
+        {"messages": [view(positions=(position(LINK, "13.5", strategy="other"),))], "asked": proposal(pct=3)},
+        "300",
+        False,
+    ),
+    "a resting purchase elsewhere uses the theme's room at its limit": (
+        {"messages": [order(ETH, size=9, limit="101")], "asked": proposal(pct=3)},
+        "91",
+        True,
+    ),
+    "the part that is booked already is not counted twice": (
+        {
+            "messages": [
+                order(ETH, size=9, limit=100, filled_size=D(5), filled_value=D(500), booked_size=D(5)),
+                view(positions=(position(ETH, 5),)),
+            ],
+            "asked": proposal(pct=3),
+        },
+        "100",
+        True,
+    ),
+    "a filled order counts until its fills are booked": (
+        {
+            "messages": [order(ETH, size=9, status=Status.FILLED, filled_size=D(9), filled_value=D(900))],
+            "asked": proposal(pct=3),
+        },
+        "100",
+        True,
+    ),
+    "an order of unknown outcome counts in full": (
+        {"messages": [order(ETH, size=9, status=Status.UNRESOLVED)], "asked": proposal(pct=3)},
+        "100",
+        True,
+    ),
+    "a purchase at any price counts at the ask of its decision": (
+        {"messages": [order(ETH, size=9, limit=None)], "asked": proposal(pct=3)},
+        "99.91",
+        True,
+    ),
+    "a resting sale frees nothing": (
+        {
+            "messages": [view(positions=(position(ETH, 9),)), order(ETH, Side.SELL, size=9)],
+            "asked": proposal(pct=3),
+        },
+        "100",
+        True,
+    ),
+    "external holdings count towards the total": (
+        {
+            "messages": [view(external=(Holding(currency="PEPE", quantity=D(1), value_usd=D(2400)),))],
+            "asked": proposal(pct=3),
+        },
+        "100",
+        True,
+    ),
+    "and do not when the operator says so": (
+        {
+            "messages": [view(external=(Holding(currency="PEPE", quantity=D(1), value_usd=D(2400)),))],
+            "asked": proposal(pct=3),
+            "count_external": False,
+        },
+        "300",
+        False,
+    ),
+    "only what exceeds the buffer of external holdings counts": (
+        {
+            "messages": [view(external=(Holding(currency="PEPE", quantity=D(1), value_usd=D(2700)),))],
+            "asked": proposal(pct=3),
+            "external_buffer_pct": D(4),
+        },
+        "200",
+        True,
+    ),
+    "a position without a price counts at what it cost": (
+        {"messages": [view(positions=(position(ETH, 9, mark=None),))], "asked": proposal(pct=3)},
+        "100",
+        True,
+    ),
+}
+
+
+@pytest.mark.req("E1", "E2", "U2", "U3", "STR3")
+@pytest.mark.parametrize(("scene", "usd", "degraded"), SIZES.values(), ids=SIZES)
+def test_a_request_is_sized_to_the_tightest_cap(scene, usd, degraded):
+    messages = scene.get("messages", [])
+    decision = sized(*messages, **{k: v for k, v in scene.items() if k != "messages"})
+    assert decision.approved, decision.code
+    assert (decision.approved_usd, decision.degraded) == (D(usd), degraded)
+
+
+REFUSALS = {
+    "a position cap without room": (
+        {"messages": [order(ETH, size=3)], "asked": proposal(ETH)},
+        {"pending_buy_exists", "already_have_position", "position_cap"},
+    ),
+    "a theme without room": (
+        {"messages": [view(positions=(position(ETH, 6), position(SOL, 4)))]},
+        {"theme_cap"},
+    ),
+    "a theme without room for a purchase worth sending": (
+        {"messages": [view(positions=(position(ETH, 6), position(SOL, "3.95")))], "asked": proposal(pct=3)},
+        {"below_min_after_caps"},
+    ),
+    "a budget without room": ({"messages": [view(positions=(position(LINK, 15),))]}, {"strategy_cap"}),
+    "the whole at its cap": (
+        {"messages": [view(positions=(position(LINK, 25, strategy="other"),))]},
+        {"total_at_risk_cap"},
+    ),
+    "a request of nothing": ({"asked": proposal(pct=0)}, {"non_positive_request"}),
+    "a negative request": ({"asked": proposal(pct=-1)}, {"non_positive_request"}),
+    "a request below the smallest position": ({"asked": proposal(pct="0.2499")}, {"position_size_too_small"}),
+    "a crash, where every cap is nothing": ({"regime": Regime.CRASH}, {"max_open_positions", "strategy_cap"}),
+    "too little money": (
+        {"messages": [view(balances=(Balance(currency="USD", available=D(10), hold=D(0)),))]},
+        {"insufficient_funds"},
+    ),
+    "money of another currency": (
+        {"messages": [view(balances=(Balance(currency="EUR", available=D(10_000), hold=D(0)),))]},
+        {"insufficient_funds"},
+    ),
+}
+
+
+@pytest.mark.req("E1", "U2", "STR3")
+@pytest.mark.parametrize(("scene", "codes"), REFUSALS.values(), ids=REFUSALS)
+def test_what_does_not_fit_is_refused_with_the_code_of_what_stops_it(scene, codes):
+    messages = scene.get("messages", [])
+    decision = sized(*messages, **{k: v for k, v in scene.items() if k != "messages"})
+    assert not decision.approved
+    assert {v.code.value for v in decision.verdicts if not v.passed} == codes
+    assert decision.approved_usd == 0
+
+
+@pytest.mark.req("E1")
+def test_the_record_says_what_would_have_had_to_be_different():
+    made = desk(view(positions=(position(ETH, 6), position(SOL, 4))))
+    verdict = next(v for v in made.decide(proposal(pct=2))[BTC].verdicts if not v.passed)
+    assert (verdict.code, verdict.value, verdict.limit) == (Reason.THEME_CAP, D(200), D(0))
+    assert "1000 of 1000" in verdict.detail
+
+
+@pytest.mark.req("X3")
+def test_the_fee_is_part_of_what_must_be_affordable():
+    exact = sized(view(balances=(Balance(currency="USD", available=D("201.2"), hold=D(0)),)), asked=proposal(pct=2))
+    assert (exact.approved_usd, exact.degraded) == (D(200), False)
+    short = sized(view(balances=(Balance(currency="USD", available=D("201.1"), hold=D(0)),)), asked=proposal(pct=2))
+    assert short.degraded
+    assert short.approved_usd * D("1.006") <= D("201.1")
+    assert short.verdicts[-2].code is Reason.INSUFFICIENT_FUNDS, "the record names the money, not a cap"
+
+
+VIABLE = {
+    "the minimum net of the maker fee is viable": ("0.1004016064257028113", "approved"),
+    "a hair below it is not": ("0.1004016064257028112", "position_size_too_small"),
+}
+
+
+@pytest.mark.req("X3")
+@pytest.mark.parametrize(("pct", "code"), VIABLE.values(), ids=VIABLE)
+def test_the_smallest_purchase_is_the_minimum_and_its_fee(pct, code):
+    assert desk(min_position_size_pct=D(0)).code(proposal(pct=pct)) == code
+
+
+@pytest.mark.req("X3")
+def test_the_venues_own_minimum_counts_where_it_is_larger():
+    made = desk(products_known(product_rules(quote_min_size=D(100))))
+    assert made.code(proposal(pct=1)) == "position_size_too_small"
+    assert made.code(proposal(pct="1.01")) == "approved"
+
+
+@pytest.mark.req("X3")
+def test_fees_that_the_venue_tells_move_the_minimum():
+    made = desk(min_position_size_pct=D(0))
+    asked = proposal(pct="0.1005")
+    assert made.code(asked) == "approved"
+    made.tell(FeesKnown(request_id="fees", maker_bps=D(60), taker_bps=D(120)))
+    assert made.code(asked) == "position_size_too_small"
+
+
+@pytest.mark.req("R1")
+def test_a_sale_proposed_for_what_is_not_held_is_refused():
+    made = RiskDesk()
+    assert made.code(proposal(side=Side.SELL)) == "shorting_disallowed"
+    made.tell(view(positions=(position(quantity="0.5"),)))
+    assert made.code(proposal(side=Side.SELL, pct="0.6")) == "shorting_disallowed"
+    assert made.code(proposal(side=Side.SELL, pct="0.4")) == "approved"
+
+
+@pytest.mark.req("R1")
+@pytest.mark.parametrize("pct", [0, -1])
+def test_a_sale_of_nothing_or_less_is_refused(pct):
+    made = desk(view(positions=(position(),)))
+    assert made.code(proposal(side=Side.SELL, pct=pct)) == "shorting_disallowed"
+    assert made.operate(operator_order(side=Side.SELL, base_size=D(pct))).code is Reason.SHORTING_DISALLOWED
+
+
+def test_every_rule_is_judged_even_after_the_first_refusal():
+    made = desk(view(positions=(position(),)), quote(ask_depth_usd=D(0)), fill_applied(ETH))
+    (decision,) = noted(made.ask(proposal(pct=0)), Decision)
+    refused = [v.code for v in decision.verdicts if not v.passed]
+    assert decision.code is refused[0]
+    assert refused[-1] is Reason.NON_POSITIVE_REQUEST
+    assert alerts(made.ask(proposal())) == [], "refusing is the normal work of risk"
