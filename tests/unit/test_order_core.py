@@ -180,6 +180,14 @@ SCENARIOS = [
     scenario(
         "refused after a fill is a contradiction", SUBMIT, report("OPEN", 1), REFUSED, ends=Status.UNRESOLVED, filled=1
     ),
+    scenario(
+        "refused while in doubt is a contradiction too, if it was ever acknowledged",
+        SUBMIT,
+        ACCEPTED,
+        NOT_FOUND,
+        REFUSED,
+        ends=Status.UNRESOLVED,
+    ),
     scenario("refused twice stays refused", SUBMIT, REFUSED, REFUSED, ends=Status.REJECTED),
     scenario("accepted after refused stays refused", SUBMIT, REFUSED, ACCEPTED, ends=Status.REJECTED),
     scenario("not found is doubt for an order that rested", SUBMIT, ACCEPTED, NOT_FOUND, ends=Status.UNRESOLVED),
