@@ -374,7 +374,7 @@ ACTIONS = {
 }
 
 
-@pytest.mark.req("X1", "O-02", "O-05")
+@pytest.mark.req("X1")
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(0, 2**32))
 def test_no_intent_trades_more_than_it_was_meant_to_whatever_the_venue_and_the_actors_do(seed):

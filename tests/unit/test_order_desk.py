@@ -96,7 +96,6 @@ ENDS = [
 ]
 
 
-@pytest.mark.req("O-02")
 @pytest.mark.parametrize(("status", "filled", "changes", "orders", "outcomes"), ENDS)
 def test_what_follows_an_order_that_ended(status, filled, changes, orders, outcomes):
     room = Room()

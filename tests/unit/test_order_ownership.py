@@ -150,7 +150,6 @@ def test_after_a_restart_every_open_order_has_an_owner_again_and_none_is_placed(
     assert room.cancels() == [(order.client_order_id, "kill")]
 
 
-@pytest.mark.req("O-02")
 def test_an_intent_taken_up_after_a_restart_never_asks_for_more_than_its_order_did():
     first = Room()
     first.start()
@@ -199,7 +198,6 @@ def test_an_order_that_turns_up_during_a_drain_is_cancelled_and_waited_for():
 OURS = "bot1-btc-usd-20261122t153809123z-0_77-a1"
 
 
-@pytest.mark.req("O-05")
 @pytest.mark.parametrize("status", ["OPEN", "PENDING", "QUEUED", "CANCEL_QUEUED", "SOMETHING_NEW"])
 def test_an_order_of_ours_that_nobody_owns_is_cancelled_and_alerts(status):
     room = Room().tell(seen(OURS, status))

@@ -37,7 +37,6 @@ PRICES = [
 ]
 
 
-@pytest.mark.req("O-14")
 @pytest.mark.parametrize(("step", "side", "bid", "ask", "price"), PRICES)
 def test_prices_round_away_from_giving_something_away(step, side, bid, ask, price):
     assert made(step, side, bid=bid, ask=ask).limit_price == (None if price is None else d(price))
@@ -116,7 +115,6 @@ ticks = st.sampled_from([d("0.00001"), d("0.01"), d("0.05"), d("5")])
 increments = st.sampled_from([d("0.00000001"), d("0.001"), d("1"), d("1000")])
 
 
-@pytest.mark.req("O-02")
 @given(
     step=st.sampled_from([MAKER, TAKER, EXACT_LIMIT]),
     side=st.sampled_from([BUY, SELL]),
