@@ -2,8 +2,9 @@
 
 from functools import partial
 
-from actors.portfolio.core import STORE_PREFIX, Portfolio, Settings, step
+from actors.portfolio.core import STORE_PREFIX, step
 from actors.portfolio.exits import ExitRules
+from actors.portfolio.state import Portfolio, Settings
 from actors.runtime.role import Context, Role
 from protocol.instants import SECOND_NS
 from protocol.market import ProductsKnown, Quote

@@ -2,24 +2,22 @@
 
 from decimal import Decimal
 
-from msgspec import field
 from msgspec.structs import replace
 
-from actors.portfolio import valuation
-from actors.portfolio.exits import ExitRules, ExitRun, judge
+from actors.portfolio import leaving, valuation
 from actors.portfolio.ledger import Ledger, as_totals, book, settle
-from actors.portfolio.reconcile import Suspect, compare
+from actors.portfolio.reconcile import compare
+from actors.portfolio.state import Asked, Portfolio
 from protocol import codec
-from protocol.base import NO_EFFECTS, Effect, Effects, Message, Value
-from protocol.effects import Commit, Note, SetTimer, Tell
-from protocol.ids import ClientOrderId, ProductId
+from protocol.base import NO_EFFECTS, Effect, Effects, Message
+from protocol.effects import ClearTimer, Commit, Note, SetTimer, Tell
+from protocol.ids import ClientOrderId
 from protocol.instants import SECOND_NS
 from protocol.lifecycle import CommitFailed, Recover, StoreRecord, Wake
-from protocol.market import ProductRules, ProductsKnown, Quote
+from protocol.market import ProductsKnown, Quote
 from protocol.money import ONE, ZERO
 from protocol.orders import (
     IN_DOUBT,
-    CancelOrder,
     IntentDone,
     OrderBooked,
     OrderReported,
@@ -27,13 +25,11 @@ from protocol.orders import (
     OrderUpdate,
     Purpose,
     Side,
-    Targets,
 )
-from protocol.portfolio import ExitWanted, FillApplied, LedgerTotal, PortfolioView, Position, Reconcile, Reconciled
+from protocol.portfolio import FillApplied, LedgerTotal, PortfolioView, Position, Reconcile, Reconciled
 from protocol.risk import Alert
 from protocol.venue import (
     AccountsListed,
-    Balance,
     FillRecord,
     FillsListed,
     ListAccounts,
@@ -51,49 +47,11 @@ VIEWERS = ("risk", "cycle", "control", "metrics")
 _PARTS = ("accounts", "open_orders", "fills")
 
 
-class Settings(Value, frozen=True, kw_only=True):
-    """What the portfolio is told at its start. Times in nanoseconds."""
-
-    rules: ExitRules
-    fallback: Targets
-    overlap_ns: int = 60 * SECOND_NS
-    fill_retry_ns: int = SECOND_NS // 4
-    view_ns: int = SECOND_NS
-    quote_age_ns: int = 5 * SECOND_NS
-    remember: int = 10_000
-
-
-class Asked(Value, frozen=True, kw_only=True):
-    """A reconciliation under way: who waits for it, and which of its parts are missing."""
-
-    request: Reconcile
-    missing: tuple[str, ...]
-
-
-class Portfolio(Value, frozen=True, kw_only=True):
-    """The portfolio's state. Only `ledger` is durable; the rest is seen again after a restart."""
-
-    settings: Settings
-    ledger: Ledger = Ledger()
-    balances: tuple[Balance, ...] | None = None
-    suspects: tuple[Suspect, ...] = ()
-    orders: dict[str, OrderState] = field(default_factory=dict)
-    queue: tuple[FillRecord, ...] = ()
-    seen: dict[str, None] = field(default_factory=dict)
-    quotes: dict[ProductId, Quote] = field(default_factory=dict)
-    rules: dict[ProductId, ProductRules] = field(default_factory=dict)
-    exits: dict[ProductId, ExitRun] = field(default_factory=dict)
-    asked: Asked | None = None
-    queued: tuple[Reconcile, ...] = ()
-    reconciled: bool = False
-    unavailable: str = "accounts"
-
-
 def step(state: Portfolio, message: Message, now_ns: int) -> tuple[Portfolio, Effects]:
     """Advance the portfolio by one message."""
     match message:
         case Quote():
-            return _quoted(state, message, now_ns)
+            return leaving.quoted(state, message, now_ns)
         case OrderUpdate():
             return _order(state, message.state, now_ns)
         case FillsListed():
@@ -103,15 +61,15 @@ def step(state: Portfolio, message: Message, now_ns: int) -> tuple[Portfolio, Ef
         case CommitFailed():
             return _not_booked(state, message, now_ns)
         case IntentDone() if message.purpose in {Purpose.EXIT, Purpose.FLATTEN}:
-            return _exit_over(state, message), NO_EFFECTS
+            return leaving.over(state, message), NO_EFFECTS
         case Reconcile():
-            return _ask(state, message)
+            return _ask(state, message, now_ns)
         case AccountsListed():
             return _accounts(state, message, now_ns)
         case OpenOrdersListed():
             return _listed(state, message, now_ns)
         case QueryFailed():
-            return _failed(state, message)
+            return _failed(state, message, now_ns)
         case ProductsKnown():
             return replace(state, rules={r.product_id: r for r in message.products}), NO_EFFECTS
         case UserStream() if message.up:  # what happened while it was down is only in the lists
@@ -139,6 +97,9 @@ def _woken(state: Portfolio, timer: str, now_ns: int) -> tuple[Portfolio, Effect
             return state, (*_view(state, now_ns), again)
         case "book":
             return _book_next(state, now_ns)
+        case "reconcile" if state.asked is not None:
+            late = QueryFailed(request_id=state.asked.missing[0], kind="timeout", detail="no answer")
+            return _failed(state, late, now_ns)
         case "fills":
             order = state.orders.get(timer.partition("/")[2])
             return (state, _chase(state, order, now_ns)) if order is not None else (state, NO_EFFECTS)
@@ -154,11 +115,16 @@ def _order(state: Portfolio, order: OrderState, now_ns: int) -> tuple[Portfolio,
     key = venue_id or order.client_order_id
     orders = {k: o for k, o in state.orders.items() if o.client_order_id != order.client_order_id}
     if order.settled:
-        if venue_id is None:
-            return replace(state, orders=orders), NO_EFFECTS
-        return replace(state, orders=orders, ledger=settle(state.ledger, venue_id)), NO_EFFECTS
+        return _settled(replace(state, orders=orders), order), NO_EFFECTS
     state = replace(state, orders={**orders, key: order})
     return state, _chase(state, order, now_ns)
+
+
+def _settled(state: Portfolio, order: OrderState) -> Portfolio:
+    if order.venue_order_id is None:
+        return state
+    past = list({**state.past, order.venue_order_id: order}.items())[-state.settings.remember_orders :]
+    return replace(state, past=dict(past), ledger=settle(state.ledger, order.venue_order_id))
 
 
 def _chase(state: Portfolio, order: OrderState, now_ns: int) -> Effects:
@@ -183,13 +149,20 @@ def _tell_booked(coid: ClientOrderId, size: Decimal) -> Tell:
 
 def _fills(state: Portfolio, message: FillsListed, now_ns: int) -> tuple[Portfolio, Effects]:
     waiting = {f.entry_id for f in state.queue} | state.seen.keys()
-    news = tuple(f for f in message.fills if f.entry_id not in waiting)
+    news = tuple(f for f in message.fills if f.entry_id not in waiting and not _before_us(state, f))
     state = replace(state, queue=state.queue + news)
     effects: Effects = (SetTimer(timer="book", due_ns=now_ns),) if news else NO_EFFECTS
     if message.request_id == "fills":
         state, answered = _part(state, "fills", now_ns)
         effects = (*effects, *answered)
     return state, effects
+
+
+def _before_us(state: Portfolio, fill: FillRecord) -> bool:
+    """What others traded before the books were opened is in the balances that they were opened with."""
+    ours = fill.venue_order_id in state.orders or fill.venue_order_id in state.past
+    opened_ns = state.ledger.opened_ns
+    return not ours and (opened_ns == 0 or fill.trade_ns < opened_ns) and not _in_doubt(state, fill)
 
 
 def _book_next(state: Portfolio, now_ns: int) -> tuple[Portfolio, Effects]:
@@ -200,7 +173,7 @@ def _book_next(state: Portfolio, now_ns: int) -> tuple[Portfolio, Effects]:
     again = SetTimer(timer="book", due_ns=now_ns)
     if fill.entry_id in state.seen:
         return replace(state, queue=rest), (again,)
-    order = state.orders.get(fill.venue_order_id)
+    order = state.orders.get(fill.venue_order_id) or state.past.get(fill.venue_order_id)
     if order is None and _in_doubt(state, fill):  # it may be ours, acknowledged too late to be known by its id
         later = SetTimer(timer="book", due_ns=now_ns + state.settings.fill_retry_ns)
         return replace(state, queue=(*rest, fill)), (later,)
@@ -209,11 +182,15 @@ def _book_next(state: Portfolio, now_ns: int) -> tuple[Portfolio, Effects]:
     done = book(state.ledger, fill, order, increment, state.settings.fallback)
     seen = dict(list({**state.seen, fill.entry_id: None}.items())[-state.settings.remember :])
     state = replace(state, queue=rest, ledger=done.ledger, seen=seen)
+    if done.closed:
+        state = leaving.gone(state, fill.product_id)
+    if fill.venue_order_id in state.past:
+        state = replace(state, ledger=settle(state.ledger, fill.venue_order_id))
     applied = _applied(fill, order, done.net_usd, closed=done.closed)
     commit = Commit(
         records=(
             StoreRecord(key=FILL_KEY + fill.entry_id, value=codec.encode_value(fill)),
-            StoreRecord(key=LEDGER_KEY, value=codec.encode_value(done.ledger)),
+            StoreRecord(key=LEDGER_KEY, value=codec.encode_value(state.ledger)),
         ),
         journal=(applied,),
         fresh=(FILL_KEY + fill.entry_id,),
@@ -237,7 +214,11 @@ def _in_doubt(state: Portfolio, fill: FillRecord) -> bool:
 def _not_booked(state: Portfolio, message: CommitFailed, now_ns: int) -> tuple[Portfolio, Effects]:
     """The state is the one before: a duplicate is dropped for good, anything else is tried again."""
     if not message.duplicate or not state.queue:
-        return state, (SetTimer(timer="book", due_ns=now_ns + SECOND_NS),)
+        again = SetTimer(timer="book", due_ns=now_ns + SECOND_NS)
+        failed, effects = _failed(
+            state, QueryFailed(request_id="accounts", kind="store", detail=message.detail), now_ns
+        )
+        return failed, (*effects, again)
     seen = {**state.seen, state.queue[0].entry_id: None}
     return replace(state, queue=state.queue[1:], seen=seen), (SetTimer(timer="book", due_ns=now_ns),)
 
@@ -266,7 +247,7 @@ def _applied(fill: FillRecord, order: OrderState | None, net_usd: Decimal | None
 # --- reconciliation -----------------------------------------------------------------------------------------------
 
 
-def _ask(state: Portfolio, request: Reconcile) -> tuple[Portfolio, Effects]:
+def _ask(state: Portfolio, request: Reconcile, now_ns: int) -> tuple[Portfolio, Effects]:
     """Read the complete picture: accounts, open orders, and fills since the cursor with an overlap.
 
     One picture is taken at a time; a question that comes meanwhile wants a newer one and waits its turn.
@@ -278,6 +259,7 @@ def _ask(state: Portfolio, request: Reconcile) -> tuple[Portfolio, Effects]:
         Tell(to="gateway", message=ListAccounts(request_id="accounts", reply_to="portfolio")),
         Tell(to="gateway", message=ListOpenOrders(request_id="open_orders", reply_to="portfolio")),
         _ask_fills(state, "fills"),
+        SetTimer(timer="reconcile", due_ns=now_ns + state.settings.reconcile_ns),
     )
 
 
@@ -296,8 +278,9 @@ def _accounts(state: Portfolio, message: AccountsListed, now_ns: int) -> tuple[P
 def _compared(state: Portfolio, message: AccountsListed, now_ns: int) -> tuple[Portfolio, Effects]:
     """Hold the ledger against the venue, but only when nothing is in flight that could explain a difference."""
     if not state.ledger.totals:  # the first look at this account: what is there is what we start from
-        totals = as_totals({b.currency: b.total for b in message.balances})
-        return replace(state, ledger=replace(state.ledger, totals=totals, cursor_ns=message.asked_ns)), NO_EFFECTS
+        totals, opened_ns = as_totals({b.currency: b.total for b in message.balances}), message.asked_ns
+        ledger = replace(state.ledger, totals=totals, cursor_ns=opened_ns, opened_ns=opened_ns)
+        return replace(state, ledger=ledger), NO_EFFECTS
     if state.queue or any(_moving(state, order) for order in state.orders.values()):
         return replace(state, suspects=()), NO_EFFECTS
     diff = compare(state.ledger.totals, message.balances, state.suspects, now_ns)
@@ -307,6 +290,9 @@ def _compared(state: Portfolio, message: AccountsListed, now_ns: int) -> tuple[P
     notes = tuple(
         _alert("transfer", c.subject, f"ledger {c.ledger}, venue {c.venue}", now_ns) for c in diff.corrections
     )
+    if state.asked is not None:
+        found = (*state.asked.corrections, *diff.corrections)
+        state = replace(state, asked=replace(state.asked, corrections=found))
     return _transferred(state, diff.transfers), notes
 
 
@@ -340,23 +326,25 @@ def _part(state: Portfolio, name: str, now_ns: int) -> tuple[Portfolio, Effects]
     missing = tuple(part for part in state.asked.missing if part != name)
     if missing:
         return replace(state, asked=replace(state.asked, missing=missing)), NO_EFFECTS
-    answer = Reconciled(request_id=state.asked.request.request_id, ok=True, detail="", corrections=())
+    answer = Reconciled(
+        request_id=state.asked.request.request_id, ok=True, detail="", corrections=state.asked.corrections
+    )
     told = Tell(to=state.asked.request.reply_to, message=answer)
-    state, asked = _next_asked(replace(state, reconciled=True, unavailable=""))
-    return state, (told, *_view(state, now_ns), *asked)
+    state, asked = _next_asked(replace(state, reconciled=True, unavailable=""), now_ns)
+    return state, (ClearTimer(timer="reconcile"), told, *_view(state, now_ns), *asked)
 
 
-def _next_asked(state: Portfolio) -> tuple[Portfolio, Effects]:
+def _next_asked(state: Portfolio, now_ns: int) -> tuple[Portfolio, Effects]:
     """The present question is answered; whoever waits is next."""
     waiting, state = state.queued, replace(state, asked=None, queued=())
     effects: Effects = NO_EFFECTS
     for request in waiting:
-        state, asked = _ask(state, request)
+        state, asked = _ask(state, request, now_ns)
         effects = (*effects, *asked)
     return state, effects
 
 
-def _failed(state: Portfolio, message: QueryFailed) -> tuple[Portfolio, Effects]:
+def _failed(state: Portfolio, message: QueryFailed, now_ns: int) -> tuple[Portfolio, Effects]:
     """A part that could not be read makes the whole unavailable; single look-ups are retried by their timers."""
     if state.asked is None or message.request_id not in state.asked.missing:
         return state, NO_EFFECTS
@@ -364,85 +352,11 @@ def _failed(state: Portfolio, message: QueryFailed) -> tuple[Portfolio, Effects]
         request_id=state.asked.request.request_id,
         ok=False,
         detail=f"data_unavailable:{message.request_id}: {message.kind}",
-        corrections=(),
+        corrections=state.asked.corrections,
     )
     told = Tell(to=state.asked.request.reply_to, message=answer)
-    state, asked = _next_asked(replace(state, unavailable=message.request_id))
-    return state, (told, *asked)
-
-
-# --- marks and exits ----------------------------------------------------------------------------------------------
-
-
-def _quoted(state: Portfolio, quote: Quote, now_ns: int) -> tuple[Portfolio, Effects]:
-    state = replace(state, quotes={**state.quotes, quote.product_id: quote})
-    position = state.ledger.position(quote.product_id)
-    if position is None:
-        return state, NO_EFFECTS
-    position = replace(position, peak=max(position.peak, quote.bid), mark=quote.bid)
-    positions = tuple(position if p.product_id == quote.product_id else p for p in state.ledger.positions)
-    state = replace(state, ledger=replace(state.ledger, positions=positions))
-    return _exit(state, position, quote, now_ns)
-
-
-def _exit(state: Portfolio, position: Position, quote: Quote, now_ns: int) -> tuple[Portfolio, Effects]:
-    """Call for an exit, or for its next try: one is out at a time, and a try waits for a fresh quote."""
-    product, rules = position.product_id, state.settings.rules
-    run = state.exits.get(product)
-    code = run.code if run is not None else judge(position, quote.bid, rules, now_ns)
-    if not code or now_ns - quote.fresh_ns > state.settings.quote_age_ns:
-        return state, NO_EFFECTS
-    if run is not None and (run.waiting or now_ns - run.sent_ns < rules.retry_ns):
-        return state, NO_EFFECTS
-    available = position.quantity - _selling(state, product)
-    minimum = state.rules[product].base_min_size if product in state.rules else ZERO
-    if available < max(minimum, ZERO) or available <= ZERO:
-        return state, NO_EFFECTS
-    number = 0 if run is None else run.step + 1
-    run = ExitRun(code=code, step=number, sent_ns=now_ns, waiting=True)
-    wanted = ExitWanted(
-        product_id=product,
-        code=code,
-        quantity=available,
-        bid=quote.bid,
-        ask=quote.ask,
-        quote_ns=quote.fresh_ns,
-        step=number,
-        strategy=position.strategy,
-        correlation=position.correlation,
-    )
-    buys = _working(state, product, Side.BUY)
-    cancels = tuple(
-        Tell(to="orders", message=CancelOrder(client_order_id=o.client_order_id, reason=code)) for o in buys
-    )
-    return replace(state, exits={**state.exits, product: run}), (Tell(to="risk", message=wanted), *cancels)
-
-
-def _exit_over(state: Portfolio, done: IntentDone) -> Portfolio:
-    """A try ended. If the position is still there the next quote starts the next try, else the exit is over."""
-    run = state.exits.get(done.product_id)
-    if run is None:
-        return state
-    others = {product: r for product, r in state.exits.items() if product != done.product_id}
-    if done.outcome == "filled" or state.ledger.position(done.product_id) is None:
-        return replace(state, exits=others)
-    return replace(state, exits={**others, done.product_id: replace(run, waiting=False)})
-
-
-def _working(state: Portfolio, product: ProductId, side: Side) -> tuple[OrderState, ...]:
-    return tuple(
-        o for o in state.orders.values() if o.spec.product_id == product and o.spec.side is side and not o.terminal
-    )
-
-
-def _selling(state: Portfolio, product: ProductId) -> Decimal:
-    """Base units that working sells, or sells not booked yet, will take."""
-    sells = (o for o in state.orders.values() if o.spec.product_id == product and o.spec.side is Side.SELL)
-    total = ZERO
-    for order in sells:
-        asked = order.filled_size if order.terminal else (order.spec.base_size or ZERO)
-        total += max(asked - state.ledger.booked_of(order.venue_order_id or ""), ZERO)
-    return total
+    state, asked = _next_asked(replace(state, unavailable=message.request_id), now_ns)
+    return state, (ClearTimer(timer="reconcile"), told, *asked)
 
 
 # --- saying it ----------------------------------------------------------------------------------------------------
@@ -461,7 +375,8 @@ def _rolled(state: Portfolio, now_ns: int) -> Portfolio:
 
 
 def _worth(state: Portfolio) -> valuation.Worth:
-    return valuation.value(state.balances or (), state.ledger.positions, state.quotes)
+    """The account as the ledger has it: a difference to the venue has no value until it has a name (risk.md §1)."""
+    return valuation.value(state.ledger.totals, state.ledger.positions, state.quotes)
 
 
 def _view(state: Portfolio, now_ns: int) -> Effects:

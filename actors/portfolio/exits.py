@@ -41,7 +41,8 @@ def judge(position: Position, bid: Decimal, rules: ExitRules, now_ns: int) -> st
     if rules.stop_loss and gain <= -targets.stop_loss_pct / PCT:
         return "stop_loss"
     trail = rules.trailing_stop_pct
-    if trail is not None and bid <= position.peak * (ONE - trail / PCT):
+    in_profit_once = position.peak >= position.average_price
+    if trail is not None and in_profit_once and bid <= position.peak * (ONE - trail / PCT):
         return "trailing_stop"
     if rules.take_profit and gain >= targets.take_profit_pct / PCT:
         return "take_profit"

@@ -16,13 +16,15 @@ class Ledger(Value, frozen=True, kw_only=True):
     """The durable books, adopted with every fill in one transaction.
 
     `totals` say what the account should hold per currency; `booked` how much of each order that is not settled yet
-    is in here (base units by venue order id); `cursor_ns` is the newest fill's time at the venue.
+    is in here (base units by venue order id); `cursor_ns` is the newest fill's time at the venue; `opened_ns`: when the
+    account was first seen, with everything that had happened to it before.
     """
 
     positions: tuple[Position, ...] = ()
     totals: tuple[LedgerTotal, ...] = ()
     booked: tuple[tuple[str, Decimal], ...] = ()
     cursor_ns: int = 0
+    opened_ns: int = 0
     periods: PnlPeriods | None = None
     realised_today_usd: Decimal = ZERO
     fees_today_usd: Decimal = ZERO

@@ -9,8 +9,7 @@ from protocol.ids import ProductId
 from protocol.instants import day_key, week_key
 from protocol.market import Quote
 from protocol.money import ZERO
-from protocol.portfolio import Holding, PnlPeriods, Position
-from protocol.venue import Balance
+from protocol.portfolio import Holding, LedgerTotal, PnlPeriods, Position
 
 CASH = frozenset({"USD", "USDC", "USDT"})
 QUOTES = ("USD", "USDC", "USDT")
@@ -25,12 +24,15 @@ class Worth(Value, frozen=True, kw_only=True):
     unpriced: tuple[str, ...]
 
 
-def value(balances: tuple[Balance, ...], positions: tuple[Position, ...], quotes: dict[ProductId, Quote]) -> Worth:
+def value(totals: tuple[LedgerTotal, ...], positions: tuple[Position, ...], quotes: dict[ProductId, Quote]) -> Worth:
     """NAV = cash-like currencies at 1.0 plus every other unit at its mid (-USD, -USDC, -USDT)."""
-    cash = sum((b.total for b in balances if b.currency in CASH), ZERO)
+    cash = sum((b.total for b in totals if b.currency in CASH), ZERO)
     nav, unpriced, external = cash, [], []
-    managed = {p.product_id.partition("-")[0]: p.quantity for p in positions}
-    for balance in balances:
+    managed: dict[str, Decimal] = {}
+    for position in positions:
+        base = position.product_id.partition("-")[0]
+        managed[base] = managed.get(base, ZERO) + position.quantity
+    for balance in totals:
         if balance.currency in CASH or balance.total == ZERO:
             continue
         mid = price(balance.currency, quotes)

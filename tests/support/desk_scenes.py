@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from actors.portfolio.actor import settings as portfolio_settings
-from actors.portfolio.core import Portfolio
 from actors.portfolio.core import step as portfolio_step
+from actors.portfolio.state import Portfolio
 from actors.risk.actor import limits as risk_limits
 from actors.risk.core import step as risk_step
 from actors.risk.limits import Limits
@@ -40,10 +40,10 @@ from protocol.orders import (
     TimeInForce,
 )
 from protocol.policy import Policy
-from protocol.portfolio import FillApplied, PnlPeriods, PortfolioView, Position
+from protocol.portfolio import FillApplied, PnlPeriods, PortfolioView, Position, Reconcile
 from protocol.risk import Alert, Decision, EpochChanged, OperatorOrder, ProposalBatch, RiskView
 from protocol.strategy import Regime, TradeProposal, Trigger
-from protocol.venue import Balance, FillRecord, VenueHealth
+from protocol.venue import AccountsListed, Balance, FillRecord, FillsListed, OpenOrdersListed, VenueHealth
 
 M = TypeVar("M", bound=Message)
 D = Decimal
@@ -299,6 +299,15 @@ def fill_record(
     return replace(parts, **changes)
 
 
+def listed(*fills: FillRecord, request_id: str = "fills/v-BTC-USD-BUY") -> FillsListed:
+    return FillsListed(request_id=request_id, fills=fills)
+
+
+def accounts(*held: tuple[str, Any], at: int = NOON_NS) -> AccountsListed:
+    balances = tuple(Balance(currency=name, available=D(total), hold=D(0)) for name, total in held)
+    return AccountsListed(request_id="accounts", asked_ns=at, balances=balances)
+
+
 def fill_applied(product: str = BTC, *, buy: bool = True, net: Any = None, **changes: Any) -> FillApplied:
     name = f"{product}-{'BUY' if buy else 'SELL'}"
     parts = FillApplied(
@@ -482,6 +491,16 @@ class Books:
 
     def know(self, *orders: OrderState) -> Effects:
         return self.tell(*(OrderUpdate(state=o) for o in orders))
+
+    def reconcile(self, *balances: tuple[str, Any], fills: tuple[FillRecord, ...] = (), name: str = "r") -> Effects:
+        """One whole reconciliation with an account that holds these (10,000 USD if none is named)."""
+        held = balances or (("USD", 10_000),)
+        return self.tell(
+            Reconcile(request_id=name, reply_to="cycle"),
+            accounts(*held, at=self.now),
+            OpenOrdersListed(request_id="open_orders", asked_ns=self.now, orders=()),
+            listed(*fills, request_id="fills"),
+        )
 
     def seen(self) -> PortfolioView:
         """What it tells of itself at its next look."""

@@ -1,0 +1,64 @@
+"""What the portfolio remembers: the durable ledger, and the facts of the moment."""
+
+from msgspec import field
+
+from actors.portfolio.exits import ExitRules, ExitRun
+from actors.portfolio.ledger import Ledger
+from actors.portfolio.reconcile import Suspect
+from protocol.base import Value
+from protocol.ids import ProductId
+from protocol.instants import SECOND_NS
+from protocol.market import ProductRules, Quote
+from protocol.orders import OrderState, Targets
+from protocol.portfolio import Correction, Reconcile
+from protocol.venue import Balance, FillRecord
+
+
+class Settings(Value, frozen=True, kw_only=True):
+    """What the portfolio is told at its start. Times in nanoseconds.
+
+    `reconcile_ns`: how long a picture of the venue may take; `exit_lost_ns`: after that a try of an exit of which
+    nothing was heard is given up, for no request of it can leave any more.
+    """
+
+    rules: ExitRules
+    fallback: Targets
+    overlap_ns: int = 60 * SECOND_NS
+    fill_retry_ns: int = SECOND_NS // 4
+    view_ns: int = SECOND_NS
+    quote_age_ns: int = 5 * SECOND_NS
+    reconcile_ns: int = 30 * SECOND_NS
+    exit_lost_ns: int = 5 * SECOND_NS
+    remember: int = 10_000
+    remember_orders: int = 1000
+
+
+class Asked(Value, frozen=True, kw_only=True):
+    """A reconciliation under way: who waits for it, and which of its parts are missing."""
+
+    request: Reconcile
+    missing: tuple[str, ...]
+    corrections: tuple[Correction, ...] = ()
+
+
+class Portfolio(Value, frozen=True, kw_only=True):
+    """The portfolio's state. Only `ledger` is durable; the rest is seen again after a restart.
+
+    `past` are the last settled orders by venue id: a fill that comes late is still theirs.
+    """
+
+    settings: Settings
+    ledger: Ledger = Ledger()
+    balances: tuple[Balance, ...] | None = None
+    suspects: tuple[Suspect, ...] = ()
+    orders: dict[str, OrderState] = field(default_factory=dict)
+    past: dict[str, OrderState] = field(default_factory=dict)
+    queue: tuple[FillRecord, ...] = ()
+    seen: dict[str, None] = field(default_factory=dict)
+    quotes: dict[ProductId, Quote] = field(default_factory=dict)
+    rules: dict[ProductId, ProductRules] = field(default_factory=dict)
+    exits: dict[ProductId, ExitRun] = field(default_factory=dict)
+    asked: Asked | None = None
+    queued: tuple[Reconcile, ...] = ()
+    reconciled: bool = False
+    unavailable: str = "accounts"
