@@ -40,11 +40,14 @@ class FramesArrived(Message, frozen=True, kw_only=True, tag="feed.frames"):
 
 
 class Levels(msgspec.Struct, frozen=True, gc=False):
-    """One l2_data event: a full snapshot, or a batch of changes to be applied whole before anybody looks."""
+    """One l2_data event: a full snapshot, or a batch of changes to be applied whole before anybody looks.
+
+    `stamp`: the frame's RFC 3339 text, for a batch that tells no time of its own.
+    """
 
     snapshot: bool
     rows: tuple[L2Update, ...]
-    venue_ns: int
+    stamp: str
 
 
 class Trades(msgspec.Struct, frozen=True, gc=False):

@@ -173,6 +173,13 @@ class Stream:
         self.last = sequence
         return Arrival.IN_ORDER if sequence == expected else Arrival.GAP
 
+    def follows(self, sequence: int) -> bool:
+        """Whether this frame is the very next; then it counts as arrived."""
+        if sequence != self.last + 1:
+            return False
+        self.last = sequence
+        return True
+
     def skip(self) -> None:
         """Frames were dropped here, and that is being dealt with: the next one is no further gap."""
         self.last = _ANY

@@ -25,6 +25,8 @@ from protocol.instants import SECOND_NS
 OPEN_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 1.0
 BATCH_FRAMES = 32
+GATHER_S = 0.005
+"""Batches are at least so far apart unless full: a frame that comes alone goes at once, a burst is worth one wake."""
 MAX_WAITING_FRAMES = 20_000
 MAX_WAITING_BYTES = 128 * 1024 * 1024
 ABNORMAL = 1006
@@ -101,6 +103,8 @@ class StreamSocket:
         self._waiting_bytes = 0
         self._lost = False
         self._taken = False  # nothing is handed over before `SocketOpened`
+        self._handed_s = 0.0
+        self._alarm: asyncio.TimerHandle | None = None
         self._close_reason = ""
 
     def bind(self, port: Port) -> None:
@@ -124,6 +128,8 @@ class StreamSocket:
         """Let go of the connection and of every task."""
         if self._live is not None:
             self._live.transport.abort()
+        if self._alarm is not None:
+            self._alarm.cancel()
         for task in self._tasks:
             task.cancel()
 
@@ -216,6 +222,23 @@ class StreamSocket:
         """Give the actor what gathered, one batch at a time: under load the batches grow, not the mailbox."""
         if not self._taken or not self._waiting:
             return
+        loop = asyncio.get_running_loop()
+        full, early_s = len(self._waiting) >= BATCH_FRAMES, self._handed_s + GATHER_S - loop.time()
+        if full or early_s <= 0:
+            self._give(loop.time())
+        elif self._alarm is None:
+            self._alarm = loop.call_later(early_s, self._gathered)
+
+    def _gathered(self) -> None:
+        self._alarm = None
+        if self._taken and self._waiting:
+            self._give(asyncio.get_running_loop().time())
+
+    def _give(self, now_s: float) -> None:
+        self._handed_s = now_s
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
         batch, self._waiting = self._waiting[:BATCH_FRAMES], self._waiting[BATCH_FRAMES:]
         self._waiting_bytes -= sum(map(len, batch))
         self._taken = False
