@@ -1,10 +1,11 @@
 """The REST surface: routes, authentication, permissions, limits, error bodies; faults at every step."""
 
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from aiohttp import web
+from multidict import MultiMapping
 
 from actors.venue import http_accounts as accounts
 from actors.venue import http_convert as convert
@@ -65,6 +66,13 @@ _PATTERNS = [(route, re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", PREFIX + 
 _encode = msgspec.json.Encoder(decimal_format="string").encode
 
 
+class Asker(NamedTuple):
+    """Whose request it is, None on a public path, and from which address it comes."""
+
+    credential: Credential | None
+    address: str
+
+
 class UnauthorizedError(Exception):
     """401, whose body never says why."""
 
@@ -80,7 +88,7 @@ def find(method: str, path: str) -> tuple[Route, dict[str, str]]:
 async def serve(request: web.Request, venue: Venue) -> web.StreamResponse:
     """One REST request from arrival to answer."""
     arrived_ns = venue.clock_ns()
-    body = _json(await request.read())
+    body = read_json(await request.read())
     try:
         route, path = find(request.method, request.path)
     except QueryError as error:
@@ -88,14 +96,14 @@ async def serve(request: web.Request, venue: Venue) -> web.StreamResponse:
     entry = None
     if route.name in ORDER_ENTRY:
         entry = venue.log.arrive(request.method, request.path, route.name, body, arrived_ns)
-    struck = venue.faults.strike(REST, _names(route, request), arrived_ns)
+    struck = venue.faults.strike(REST, names_of(route, request.method, request.path), arrived_ns)
     if entry is not None:
         entry.faults = list(struck)
     answer = await before(request, struck)
     if answer is None:
         answer = act(venue, route, path, request, body)
         if entry is not None:
-            _note(entry, answer)
+            note(entry, answer)
         answer = await after(request, struck, answer)
     if entry is not None:
         entry.status, entry.answered_ns = answer.status, venue.clock_ns() if answer.status else None
@@ -104,19 +112,31 @@ async def serve(request: web.Request, venue: Venue) -> web.StreamResponse:
 
 
 def act(venue: Venue, route: Route, path: dict[str, str], request: web.Request, body: Any) -> Answer:
-    """Authenticate, limit, handle, and encode what comes of it."""
-    now_ns = venue.clock_ns()
-    headers: dict[str, str] = {}
+    """Authenticate, then do what is asked."""
     try:
         credential = _authenticate(venue, route, request)
-        standing = (
-            venue.limits.private.take(credential.key.name, now_ns)
-            if credential and route.scope != "public"
-            else venue.limits.public.take(request.remote or "", now_ns)
-        )
-        headers = standing.headers()
-        if not standing.allowed:
-            return too_many(headers)
+    except UnauthorizedError:
+        venue.settle()
+        return unauthorized()
+    return perform(venue, route, path, Asker(credential, request.remote or ""), (request.query, body))
+
+
+def perform(
+    venue: Venue, route: Route, path: dict[str, str], asker: Asker, told: tuple[MultiMapping[str], Any]
+) -> Answer:
+    """Limit, handle, and encode what comes of it. `told`: the query's members and the decoded body."""
+    now_ns = venue.clock_ns()
+    credential = asker.credential
+    standing = (
+        venue.limits.private.take(credential.key.name, now_ns)
+        if credential and route.scope != "public"
+        else venue.limits.public.take(asker.address, now_ns)
+    )
+    headers = standing.headers()
+    if not standing.allowed:
+        venue.settle()
+        return too_many(headers)
+    try:
         if credential and route.scope not in credential.scopes | {"public"}:
             raise forbidden("Missing required scopes")
         call = Call(
@@ -125,12 +145,10 @@ def act(venue: Venue, route: Route, path: dict[str, str], request: web.Request, 
             user=credential.user if credential else "",
             credential=credential,
             path=path,
-            query=Query(request.query),
-            body=body,
+            query=Query(told[0]),
+            body=told[1],
         )
         answer = Answer(status=200, body=_encode(route.handler(call)), headers=headers)
-    except UnauthorizedError:
-        answer = unauthorized()
     except QueryError as error:
         answer = error_answer(error, headers)
     venue.settle()  # also after a query: it may have told of what just came due
@@ -169,22 +187,23 @@ def _authenticate(venue: Venue, route: Route, request: web.Request) -> Credentia
     return venue.credentials[good.key_name]
 
 
-def _names(route: Route, request: web.Request) -> list[str]:
+def names_of(route: Route, method: str, path: str) -> list[str]:
     """What fault plans can call this request."""
     group = ["orders"] if route.name in ORDER_ENTRY else []
-    return [route.name, *group, "rest", request.path, f"{request.method} {request.path}"]
+    return [route.name, *group, "rest", path, f"{method} {path}"]
 
 
-def _json(raw: bytes) -> Any:
+def read_json(raw: bytes) -> Any:
+    """A body's content; None where it is no JSON."""
     try:
         return msgspec.json.decode(raw) if raw else None
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None
 
 
-def _note(entry: Entry, answer: Answer) -> None:
+def note(entry: Entry, answer: Answer) -> None:
     """What the venue did, whether or not the client hears of it."""
-    told = _json(answer.body)
+    told = read_json(answer.body)
     if isinstance(told, dict):
         entry.success = told.get("success")
         placed = told.get("success_response")

@@ -26,10 +26,12 @@ async def before(request: web.Request, struck: dict[str, Fault]) -> Answer | Non
     for kind in ("drop", "reset", "error"):
         if kind in struck and not struck[kind].parameters.get("accepted", True):
             return await _break(request, struck[kind])
-    for kind, make in _REFUSALS.items():
-        if kind in struck:
-            return make(struck[kind])
-    return None
+    return instead(struck)
+
+
+def instead(struck: dict[str, Fault]) -> Answer | None:
+    """The refusal with which a fault answers before the venue acts; None: act."""
+    return next((make(struck[kind]) for kind, make in _REFUSALS.items() if kind in struck), None)
 
 
 async def after(request: web.Request, struck: dict[str, Fault], answer: Answer) -> Answer:
@@ -40,6 +42,11 @@ async def after(request: web.Request, struck: dict[str, Fault], answer: Answer) 
     for kind in ("drop", "reset", "error"):
         if kind in struck:
             return await _break(request, struck[kind])
+    return altered(struck, answer)
+
+
+def altered(struck: dict[str, Fault], answer: Answer) -> Answer:
+    """The answer as faults have it."""
     if "old_answer" in struck:
         answer.body = _older(answer.body)
     if "extra_members" in struck:
@@ -105,9 +112,7 @@ _REFUSALS = {
 async def _break(request: web.Request, fault: Fault) -> Answer:
     """500, a cut connection, or no answer until the client gives up."""
     if fault.kind == "error":
-        text = "internal error"
-        body = {"error": "INTERNAL", "error_details": text, "message": text}
-        return Answer(status=int(fault.parameters.get("status", 500)), body=msgspec.json.encode(body))
+        return failure(fault)
     transport = request.transport
     if fault.kind == "reset" and transport is not None:
         plug = transport.get_extra_info("socket")
@@ -117,6 +122,13 @@ async def _break(request: web.Request, fault: Fault) -> Answer:
     while request.transport is not None and not request.transport.is_closing():  # noqa: ASYNC110 - nothing tells us
         await asyncio.sleep(0.1)
     return Answer(status=0, body=b"")
+
+
+def failure(fault: Fault) -> Answer:
+    """The status that an `error` asks for."""
+    text = "internal error"
+    body = {"error": "INTERNAL", "error_details": text, "message": text}
+    return Answer(status=int(fault.parameters.get("status", 500)), body=msgspec.json.encode(body))
 
 
 def _older(raw: bytes) -> bytes:

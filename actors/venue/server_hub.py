@@ -9,7 +9,7 @@ from actors.venue.exact import exact
 from actors.venue.faults import CLOSE, DEEP, FaultPlan
 from actors.venue.market import Market
 from actors.venue.server_channels import BY_PRODUCT, HEARTBEATS, LEVEL2, STATUS, USER, Channels
-from actors.venue.server_connection import CUT, Connection
+from actors.venue.server_connection import CUT, Session
 from actors.venue.server_data import MarketData
 from actors.venue.server_frames import Frame
 
@@ -28,18 +28,18 @@ class Hub:
         self._data = data
         self._channels = channels
         self._faults = faults
-        self._listeners: dict[tuple[str, str], dict[Connection, None]] = {}
-        self.connections: dict[Connection, None] = {}
+        self._listeners: dict[tuple[str, str], dict[Session, None]] = {}
+        self.connections: dict[Session, None] = {}
         self._beats = 0
 
     # -- listening -------------------------------------------------------------------------------------------------
 
-    def listen(self, connection: Connection, channel: str, names: Iterable[str]) -> None:
+    def listen(self, connection: Session, channel: str, names: Iterable[str]) -> None:
         """Add a connection to the listeners of products (user channel: of its user)."""
         for name in names:
             self._listeners.setdefault((channel, _key(channel, name)), {})[connection] = None
 
-    def leave(self, connection: Connection, channel: str, names: Iterable[str]) -> None:
+    def leave(self, connection: Session, channel: str, names: Iterable[str]) -> None:
         """Take it out; another product on the same book keeps it in."""
         kept = {_key(channel, name) for name in connection.subscribed.get(channel, ())}
         for key in {(channel, _key(channel, name)) for name in names if _key(channel, name) not in kept}:
@@ -48,7 +48,7 @@ class Hub:
             if not listeners:
                 self._listeners.pop(key, None)
 
-    def forget(self, connection: Connection) -> None:
+    def forget(self, connection: Session) -> None:
         """A connection has ended."""
         self.connections.pop(connection, None)
         for key in [key for key, listeners in self._listeners.items() if connection in listeners]:
@@ -140,5 +140,5 @@ def _key(channel: str, name: str) -> str:
     return book_of(name) if channel in BY_PRODUCT else name
 
 
-def _names(connection: Connection) -> list[str]:
+def _names(connection: Session) -> list[str]:
     return [*connection.subscribed, *([] if connection.user else ["market"])]

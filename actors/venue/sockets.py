@@ -10,7 +10,7 @@ from aiohttp import WSMsgType, web
 from actors.venue import server_frames as frames
 from actors.venue.faults import REFUSE
 from actors.venue.server_channels import BY_PRODUCT, CHANNELS, LEVEL2, PRIVATE, STATUS
-from actors.venue.server_connection import Connection
+from actors.venue.server_connection import Connection, Session
 from actors.venue.server_hub import EVERYTHING, MOST_LEVEL2
 from actors.venue.server_venue import Venue
 from protocol.coinbase.auth import TokenRefused, verify_ws
@@ -58,7 +58,7 @@ async def serve(request: web.Request, venue: Venue) -> web.StreamResponse:
     return socket
 
 
-def hear(venue: Venue, connection: Connection, text: str | bytes, address: str) -> None:
+def hear(venue: Venue, connection: Session, text: str | bytes, address: str) -> None:
     """Act on one client message; what is wrong with it goes back as an error frame."""
     try:
         message = _read(text)
@@ -103,7 +103,7 @@ def _authenticate(venue: Venue, message: _Message) -> str:
     return credential.user
 
 
-def _subscribe(venue: Venue, connection: Connection, message: _Message, user: str) -> None:
+def _subscribe(venue: Venue, connection: Session, message: _Message, user: str) -> None:
     names = _names(venue, message, user)
     held = connection.subscribed.get(message.channel, {})
     new = [name for name in dict.fromkeys(names) if name not in held]
@@ -123,7 +123,7 @@ def _subscribe(venue: Venue, connection: Connection, message: _Message, user: st
     _acknowledge(venue, connection)
 
 
-def _unsubscribe(venue: Venue, connection: Connection, message: _Message) -> None:
+def _unsubscribe(venue: Venue, connection: Session, message: _Message) -> None:
     held = connection.subscribed.get(message.channel, {})
     gone = [name for name in (message.product_ids or held) if name in held] if message.channel in BY_PRODUCT else held
     gone = list(gone)
@@ -147,7 +147,7 @@ def _names(venue: Venue, message: _Message, user: str) -> list[str]:
     return [EVERYTHING]
 
 
-def _acknowledge(venue: Venue, connection: Connection) -> None:
+def _acknowledge(venue: Venue, connection: Session) -> None:
     current = {channel: _shown(venue, channel, names) for channel, names in connection.subscribed.items()}
     connection.send(frames.subscriptions(venue.clock_ns(), current))
 
