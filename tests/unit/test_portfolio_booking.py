@@ -7,7 +7,8 @@ from protocol.lifecycle import CommitFailed, Wake
 from protocol.orders import OrderBooked, OrderUpdate, Side, Status
 from protocol.portfolio import FillApplied, PortfolioView, Reconcile
 from protocol.venue import ListFills, UserStream
-from tests.support.desk_scenes import NOON_NS, Books, D, alerts, fill_record, listed, order, told
+from tests.support.desk_rooms import Books
+from tests.support.desk_scenes import NOON_NS, D, alerts, fill_record, listed, order, told
 
 
 def parts(number):

@@ -6,12 +6,12 @@ from msgspec.structs import replace
 from actors.portfolio.exits import ExitRules, judge
 from protocol.orders import CancelOrder, Purpose, Side, Status
 from protocol.portfolio import ExitWanted
+from tests.support.desk_rooms import Books
 from tests.support.desk_scenes import (
     BTC,
     ETH,
     NOON_NS,
     TARGETS,
-    Books,
     D,
     fill_record,
     intent,

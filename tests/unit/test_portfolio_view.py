@@ -10,12 +10,12 @@ from protocol.lifecycle import Wake
 from protocol.orders import OrderReported, Side, Status, VenueOrder
 from protocol.portfolio import LedgerTotal, PortfolioView, Reconcile, Reconciled
 from protocol.venue import Balance, ListAccounts, ListFills, ListOpenOrders, OpenOrdersListed, QueryFailed
+from tests.support.desk_rooms import Books
 from tests.support.desk_scenes import (
     BTC,
     DAY,
     NOON_NS,
     WEEK,
-    Books,
     D,
     accounts,
     alerts,

@@ -4,10 +4,8 @@ import pytest
 
 from protocol.market import FeedState, FeedStatus
 from protocol.orders import Side, Status
-from protocol.portfolio import Holding
 from protocol.risk import Decision, Reason
-from protocol.strategy import Regime
-from protocol.venue import Balance, FeesKnown
+from tests.support.desk_rooms import RiskDesk
 from tests.support.desk_scenes import (
     BTC,
     DOGE,
@@ -15,10 +13,8 @@ from tests.support.desk_scenes import (
     LINK,
     NOON_NS,
     PRODUCTS,
-    SOL,
     XRP,
     D,
-    RiskDesk,
     alerts,
     fill_applied,
     noted,
@@ -241,220 +237,6 @@ def test_nothing_is_measured_against_no_net_value(seen):
     (decision,) = noted(made.ask(proposal()), Decision)
     assert not decision.approved
     assert Reason.NO_NAV in {v.code for v in decision.verdicts if not v.passed}
-
-
-# --- sizing (risk.md §3) ------------------------------------------------------------------------------------------
-
-
-def sized(*messages, asked=None, regime=Regime.CHOP, **limits):
-    made = desk(*messages, **limits)
-    (decision,) = noted(made.ask(asked or proposal(), regime=regime), Decision)
-    return decision
-
-
-SIZES = {
-    "what fits is granted whole": ({"asked": proposal(pct=3)}, "300", False),
-    "more than the position cap is cut to it": ({"asked": proposal(pct=10)}, "300", True),
-    "tier two has its own cap": ({"asked": proposal(DOGE, pct=10)}, "200", True),
-    "a bear halves and more": ({"asked": proposal(pct=10), "regime": Regime.BEAR}, "180", True),
-    "a bull widens a position": ({"asked": proposal(pct=10), "regime": Regime.BULL}, "360", True),
-    "a bull never widens the asset cap": (
-        {"asked": proposal(pct=10), "regime": Regime.BULL, "max_per_asset_pct": D("3.1")},
-        "310",
-        True,
-    ),
-    "the theme cap counts what the theme holds": (
-        {"messages": [view(positions=(position(ETH, 5), position(SOL, "4.5")))], "asked": proposal(pct=3)},
-        "50",
-        True,
-    ),
-    "the total cap counts every product": (
-        {"asked": proposal(pct=3), "max_total_at_risk_pct": D(12), "messages": [view(positions=(position(LINK, 10),))]},
-        "200",
-        True,
-    ),
-    "the strategy's budget counts its positions": (
-        {"messages": [view(positions=(position(LINK, "13.5"),))], "asked": proposal(pct=3)},
-        "150",
-        True,
-    ),
-    "another strategy's positions leave the budget alone": (
-        {"messages": [view(positions=(position(LINK, "13.5", strategy="other"),))], "asked": proposal(pct=3)},
-        "300",
-        False,
-    ),
-    "a resting purchase elsewhere uses the theme's room at its limit": (
-        {"messages": [order(ETH, size=9, limit="101")], "asked": proposal(pct=3)},
-        "91",
-        True,
-    ),
-    "the part that is booked already is not counted twice": (
-        {
-            "messages": [
-                order(ETH, size=9, limit=100, filled_size=D(5), filled_value=D(500), booked_size=D(5)),
-                view(positions=(position(ETH, 5),)),
-            ],
-            "asked": proposal(pct=3),
-        },
-        "100",
-        True,
-    ),
-    "a filled order counts until its fills are booked": (
-        {
-            "messages": [order(ETH, size=9, status=Status.FILLED, filled_size=D(9), filled_value=D(900))],
-            "asked": proposal(pct=3),
-        },
-        "100",
-        True,
-    ),
-    "an order of unknown outcome counts in full": (
-        {"messages": [order(ETH, size=9, status=Status.UNRESOLVED)], "asked": proposal(pct=3)},
-        "100",
-        True,
-    ),
-    "a purchase at any price counts at the ask of its decision": (
-        {"messages": [order(ETH, size=9, limit=None)], "asked": proposal(pct=3)},
-        "99.91",
-        True,
-    ),
-    "a resting sale frees nothing": (
-        {
-            "messages": [view(positions=(position(ETH, 9),)), order(ETH, Side.SELL, size=9)],
-            "asked": proposal(pct=3),
-        },
-        "100",
-        True,
-    ),
-    "external holdings count towards the total": (
-        {
-            "messages": [view(external=(Holding(currency="PEPE", quantity=D(1), value_usd=D(2400)),))],
-            "asked": proposal(pct=3),
-        },
-        "100",
-        True,
-    ),
-    "and do not when the operator says so": (
-        {
-            "messages": [view(external=(Holding(currency="PEPE", quantity=D(1), value_usd=D(2400)),))],
-            "asked": proposal(pct=3),
-            "count_external": False,
-        },
-        "300",
-        False,
-    ),
-    "only what exceeds the buffer of external holdings counts": (
-        {
-            "messages": [view(external=(Holding(currency="PEPE", quantity=D(1), value_usd=D(2700)),))],
-            "asked": proposal(pct=3),
-            "external_buffer_pct": D(4),
-        },
-        "200",
-        True,
-    ),
-    "a position without a price counts at what it cost": (
-        {"messages": [view(positions=(position(ETH, 9, mark=None),))], "asked": proposal(pct=3)},
-        "100",
-        True,
-    ),
-}
-
-
-@pytest.mark.req("E1", "E2", "U2", "U3", "STR3")
-@pytest.mark.parametrize(("scene", "usd", "degraded"), SIZES.values(), ids=SIZES)
-def test_a_request_is_sized_to_the_tightest_cap(scene, usd, degraded):
-    messages = scene.get("messages", [])
-    decision = sized(*messages, **{k: v for k, v in scene.items() if k != "messages"})
-    assert decision.approved, decision.code
-    assert (decision.approved_usd, decision.degraded) == (D(usd), degraded)
-
-
-REFUSALS = {
-    "a position cap without room": (
-        {"messages": [order(ETH, size=3)], "asked": proposal(ETH)},
-        {"pending_buy_exists", "already_have_position", "position_cap"},
-    ),
-    "a theme without room": (
-        {"messages": [view(positions=(position(ETH, 6), position(SOL, 4)))]},
-        {"theme_cap"},
-    ),
-    "a theme without room for a purchase worth sending": (
-        {"messages": [view(positions=(position(ETH, 6), position(SOL, "3.95")))], "asked": proposal(pct=3)},
-        {"below_min_after_caps"},
-    ),
-    "a budget without room": ({"messages": [view(positions=(position(LINK, 15),))]}, {"strategy_cap"}),
-    "the whole at its cap": (
-        {"messages": [view(positions=(position(LINK, 25, strategy="other"),))]},
-        {"total_at_risk_cap"},
-    ),
-    "a request of nothing": ({"asked": proposal(pct=0)}, {"non_positive_request"}),
-    "a negative request": ({"asked": proposal(pct=-1)}, {"non_positive_request"}),
-    "a request below the smallest position": ({"asked": proposal(pct="0.2499")}, {"position_size_too_small"}),
-    "a crash, where every cap is nothing": ({"regime": Regime.CRASH}, {"max_open_positions", "strategy_cap"}),
-    "too little money": (
-        {"messages": [view(balances=(Balance(currency="USD", available=D(10), hold=D(0)),))]},
-        {"insufficient_funds"},
-    ),
-    "money of another currency": (
-        {"messages": [view(balances=(Balance(currency="EUR", available=D(10_000), hold=D(0)),))]},
-        {"insufficient_funds"},
-    ),
-}
-
-
-@pytest.mark.req("E1", "U2", "STR3")
-@pytest.mark.parametrize(("scene", "codes"), REFUSALS.values(), ids=REFUSALS)
-def test_what_does_not_fit_is_refused_with_the_code_of_what_stops_it(scene, codes):
-    messages = scene.get("messages", [])
-    decision = sized(*messages, **{k: v for k, v in scene.items() if k != "messages"})
-    assert not decision.approved
-    assert {v.code.value for v in decision.verdicts if not v.passed} == codes
-    assert decision.approved_usd == 0
-
-
-@pytest.mark.req("E1")
-def test_the_record_says_what_would_have_had_to_be_different():
-    made = desk(view(positions=(position(ETH, 6), position(SOL, 4))))
-    verdict = next(v for v in made.decide(proposal(pct=2))[BTC].verdicts if not v.passed)
-    assert (verdict.code, verdict.value, verdict.limit) == (Reason.THEME_CAP, D(200), D(0))
-    assert "1000 of 1000" in verdict.detail
-
-
-@pytest.mark.req("X3")
-def test_the_fee_is_part_of_what_must_be_affordable():
-    exact = sized(view(balances=(Balance(currency="USD", available=D("201.2"), hold=D(0)),)), asked=proposal(pct=2))
-    assert (exact.approved_usd, exact.degraded) == (D(200), False)
-    short = sized(view(balances=(Balance(currency="USD", available=D("201.1"), hold=D(0)),)), asked=proposal(pct=2))
-    assert short.degraded
-    assert short.approved_usd * D("1.006") <= D("201.1")
-    assert short.verdicts[-2].code is Reason.INSUFFICIENT_FUNDS, "the record names the money, not a cap"
-
-
-VIABLE = {
-    "the minimum net of the maker fee is viable": ("0.1004016064257028113", "approved"),
-    "a hair below it is not": ("0.1004016064257028112", "position_size_too_small"),
-}
-
-
-@pytest.mark.req("X3")
-@pytest.mark.parametrize(("pct", "code"), VIABLE.values(), ids=VIABLE)
-def test_the_smallest_purchase_is_the_minimum_and_its_fee(pct, code):
-    assert desk(min_position_size_pct=D(0)).code(proposal(pct=pct)) == code
-
-
-@pytest.mark.req("X3")
-def test_the_venues_own_minimum_counts_where_it_is_larger():
-    made = desk(products_known(product_rules(quote_min_size=D(100))))
-    assert made.code(proposal(pct=1)) == "position_size_too_small"
-    assert made.code(proposal(pct="1.01")) == "approved"
-
-
-@pytest.mark.req("X3")
-def test_fees_that_the_venue_tells_move_the_minimum():
-    made = desk(min_position_size_pct=D(0))
-    asked = proposal(pct="0.1005")
-    assert made.code(asked) == "approved"
-    made.tell(FeesKnown(request_id="fees", maker_bps=D(60), taker_bps=D(120)))
-    assert made.code(asked) == "position_size_too_small"
 
 
 @pytest.mark.req("R1")

@@ -5,19 +5,19 @@ from msgspec.structs import replace
 
 from protocol.journal import StoreTrouble
 from protocol.orders import CancelOrder, PlaceIntent, Side, Status
-from protocol.portfolio import ExitWanted
 from protocol.risk import Pause, Resume, RiskView, TradingState, WatchdogSeen
 from protocol.strategy import Asset, Regime, UniverseView
 from protocol.venue import UserStream
+from tests.support.desk_rooms import RiskDesk
 from tests.support.desk_scenes import (
     BTC,
     ETH,
     NOON_NS,
     SOL,
     D,
-    RiskDesk,
     alerts,
     epoch,
+    exit_wanted,
     fill_applied,
     health,
     operator_order,
@@ -57,21 +57,6 @@ def universe(regime=Regime.CHOP, eligible=2):
 
 def store(kind):
     return StoreTrouble(ok=not kind, kind=kind, detail="")
-
-
-def wants_out(**changes):
-    parts = ExitWanted(
-        product_id=BTC,
-        code="stop_loss",
-        quantity=D(1),
-        bid=D("99.99"),
-        ask=D("100.01"),
-        quote_ns=NOON_NS,
-        step=0,
-        strategy="rules_engine",
-        correlation="c-BTC-USD",
-    )
-    return replace(parts, **changes)
 
 
 def losses(count):
@@ -158,7 +143,7 @@ def test_what_each_gate_lets_through(messages, limits, state, code, may):
     seen = tripped(messages, limits).seen()
     assert (seen.state, [g.code.value for g in seen.gates]) == (state, [code] if code else [])
     assert tripped(messages, limits).code(proposal(ETH)) == ("approved" if "buy" in may else code)
-    assert bool(told(tripped(messages, limits).tell(wants_out()), PlaceIntent, "orders")) is ("exit" in may)
+    assert bool(told(tripped(messages, limits).tell(exit_wanted()), PlaceIntent, "orders")) is ("exit" in may)
     assert tripped(messages, limits).operate(operator_order(ETH)).approved is ("buy" in may)
     assert tripped(messages, limits).operate(operator_order(BTC, Side.SELL)).approved is ("sell" in may)
 
