@@ -144,6 +144,7 @@ class Quiet:
     """The services of a process without recorder, whose metrics nobody reads; unknown names take mail and forget it."""
 
     journal = None
+    tape = None
 
     def __init__(self, clock: SystemClock) -> None:
         self.directory = Directory(clock, lambda _envelope, _reason: None)

@@ -122,7 +122,7 @@ def test_feeds_get_their_own_events_in_order():
     rig.frames(w.book(), w.book("ETH-USD"), w.book(kind="update"))
     (data,) = rig.told(FeedData, "feed:BTC-USD")
     assert [part.snapshot for part in data.parts] == [True, False]
-    assert [part.venue_ns for part in data.parts] == [STAMP_NS] * 2
+    assert [part.stamp for part in data.parts] == [STAMP] * 2
     assert len(rig.told(FeedData, "feed:ETH-USD")) == 1
     assert rig.of(TakeFrames) == [TakeFrames(connection=rig.connection)]
 
@@ -269,9 +269,16 @@ def test_a11_malformed_frames_are_counted_and_survived(junk):
 
 def test_a_frame_in_place_but_unreadable_is_a_loss():
     rig = Rig().settled()
-    rig.frames(rig.wire.book(kind="update", event_time="yesterday"), after_s=2)
+    rig.frames(rig.wire.book(kind="novelty"), after_s=2)
     assert rig.told(FeedReset, "feed:BTC-USD")[0].detail == "malformed frame"
     assert asked(rig.effects)[1] == ("level2", BOTH, True)
+
+
+def test_a_stamp_that_is_none_vouches_for_nothing():
+    rig = Rig().settled()
+    rig.frames(rig.wire.frame("l2_data", *(), timestamp="yesterday"), rig.wire.beat())
+    rig.frames(rig.wire.book(kind="update").replace(STAMP.encode() + b'", "seq', b'yesterday", "seq'))
+    assert [data.vouched_ns for data in rig.told(FeedData)] == [0]
 
 
 def test_a12_unknown_channels_and_members_are_ignored():

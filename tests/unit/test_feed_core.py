@@ -7,6 +7,7 @@ import pytest
 
 from actors.feed.core import CLOSE, SLICE, Feed, step
 from protocol.coinbase.websocket import L2Update, Trade
+from protocol.coinbase.wire import format_rfc3339
 from protocol.effects import SetTimer, Tell
 from protocol.feed import FeedContinue, FeedData, FeedPulse, FeedReset, Levels, ResyncWanted, Trades
 from protocol.instants import MINUTE_NS, SECOND_NS
@@ -43,10 +44,10 @@ class Rig:
         return self.give(FeedData(parts=list(parts), vouched_ns=vouched_ns, received_ns=at_ns), after_s)
 
     def snapshot(self, rows=BOOK, venue_ns=START_NS):
-        return self.data(Levels(True, tuple(rows), venue_ns))
+        return self.data(Levels(True, tuple(rows), format_rfc3339(venue_ns)))
 
     def change(self, *rows, venue_ns=START_NS + 5, **options):
-        return self.data(Levels(False, rows, venue_ns), **options)
+        return self.data(Levels(False, rows, format_rfc3339(venue_ns)), **options)
 
     def pulse(self, *, alive=True, vouched_ns=0, after_s=0.0):
         return self.give(FeedPulse(alive=alive, vouched_ns=vouched_ns, received_ns=self.now_ns), after_s)
@@ -73,13 +74,8 @@ def test_first_quote_leaves_with_the_snapshot_in_the_texts_of_the_venue():
     rig = Rig().live()
     (quote,) = rig.quotes
     assert (quote.bid, quote.bid_size, quote.ask, quote.ask_size) == tuple(map(Decimal, ("99.9", "1", "100.1", "2")))
-    assert (quote.bid_depth_usd, quote.ask_depth_usd) == (Decimal("99.90"), Decimal("200.20"))
+    assert (quote.bid_depth_usd, quote.ask_depth_usd) == (Decimal(99), Decimal(200))  # whole units, rounded down
     assert rig.told(Quote, "portfolio") == [quote]
-    assert [e.to for e in rig.effects if isinstance(e, Tell) and isinstance(e.message, FeedState)] == [
-        "risk",
-        "portfolio",
-        "cycle",
-    ]
     assert rig.states == [(FeedStatus.LIVE, "")]
 
 
@@ -91,7 +87,7 @@ def test_quotes_leave_when_top_or_near_depth_changes_and_else_once_per_heartbeat
     (moved,) = rig.quotes
     assert (moved.bid, moved.sequence) == (Decimal("99.95"), 3)
     rig.change(level("bid", "99.94", "1"))
-    assert [q.bid_depth_usd for q in rig.quotes] == [Decimal("249.81")]  # cents, rounded down
+    assert [q.bid_depth_usd for q in rig.quotes] == [Decimal(249)]
     rig.pulse(after_s=1)
     assert len(rig.quotes) == 1
 
@@ -239,8 +235,23 @@ def test_levels_far_away_are_not_held_and_a_snapshot_is_asked_for_before_they_ma
     rig.change(level("offer", "100.1", "0"), level("offer", "101", "0"), level("offer", "103"))
     assert len(rig.quotes) == 1
     rig.change(level("offer", "103", "0"), level("offer", "104.9"))
+    rig.pulse(after_s=1)
     assert len(rig.told(ResyncWanted)) == 1
     assert [s.status for s in rig.told(FeedState, "risk")] == [FeedStatus.STALE]
+
+
+def test_a_side_that_ran_out_of_what_is_held_asks_for_a_snapshot():
+    rig = Rig().live()
+    rig.change(level("bid", "99.9", "0"), level("bid", "99", "0"))
+    rig.pulse(after_s=1)
+    assert len(rig.told(ResyncWanted)) == 1
+
+
+def test_a_side_that_was_never_there_does_not():
+    rig = Rig()
+    rig.snapshot((level("bid", "99"),))
+    rig.pulse(after_s=1)
+    assert rig.told(ResyncWanted) == []
 
 
 def test_removing_a_level_that_is_not_held_is_no_fault():
