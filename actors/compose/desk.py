@@ -5,30 +5,21 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
+from actors.compose import roles
 from actors.compose.common import key_of, launch_of, orphaned, signer
-from actors.control import actor as control
-from actors.control.state import Settings as ControlSettings
-from actors.cycle import actor as cycle
-from actors.feed import actor as feed
-from actors.feed.connection import Route, feed_name, share_out
-from actors.gateway import actor as gateway
-from actors.gateway.core import Settings as GatewaySettings
-from actors.metrics import actor as metrics
-from actors.order import actor as order
-from actors.portfolio import actor as portfolio
-from actors.recorder import actor as recorder
+from actors.compose.roles import Outside, Rows
+from actors.control.edge import ControlEdge, Hooks
+from actors.feed.connection import feed_name
 from actors.recorder.installation import Opened, RefusedError, open_installation
 from actors.recorder.recovery import CorruptStoreError
 from actors.recorder.tape import Tape
-from actors.risk import actor as risk
 from actors.runtime import logging
 from actors.runtime.bridge import Bridge
 from actors.runtime.clock import SystemClock
@@ -36,29 +27,18 @@ from actors.runtime.mailbox import EVENT_BOUND
 from actors.runtime.node import Node
 from actors.runtime.pages import EPOCH_FILE, PULSE_FILE, EpochPage, PulsePage
 from actors.runtime.pumps import AsyncioPump, ThreadPump
-from actors.runtime.restarts import Child, Group
-from actors.runtime.role import Context, Role, Run
-from actors.runtime.stream_socket import Budget
-from actors.runtime.tree import Member
-from actors.universe import actor as universe
-from actors.user_feed import actor as user_feed
+from actors.runtime.restarts import Group
+from actors.runtime.role import Context, Run
 from protocol.control import Asked, Shutdown
-from protocol.ids import ProductId
-from protocol.instants import SECOND_NS
 from protocol.launch import Launch
-from protocol.policy import LaneRate
 from protocol.risk import LaneLoad
 from protocol.strategy import HistoryWanted, ProposalsMade
 
 if TYPE_CHECKING:
     from protocol.base import Message
 
-BTC = "BTC-USD"
 GAVE_UP, REFUSED = 70, 4
 SWITCH_S = 0.0005  # a busy thread gives the interpreter up this soon, so that the order path never waits long
-
-Rows = Iterable[tuple[Child, str]]
-Roles = dict[str, Callable[[str], Role[Any]]]
 
 
 class Desk:
@@ -84,7 +64,7 @@ class Desk:
         self._pulse.begin(os.getpid(), 0)
         core = ThreadPump("core", self._clock, partial(self._pulse.stamp, "core"), self._fatal)
         io = AsyncioPump(self._clock, loop, partial(self._pulse.stamp, "io"))
-        members = list(self._members(actors))
+        members = list(roles.members(actors, self._outside()))
         self._node = Node(
             self._clock,
             groups,
@@ -95,7 +75,7 @@ class Desk:
             tape=self._tape.put,
         )
         self._registry.register(self._node.collector)
-        feeds = frozenset(feed_name(product) for product in self._products())
+        feeds = frozenset(feed_name(product) for product in self._launch.policy.universe.products)
         says: dict[type[Message], frozenset[str]] = {ProposalsMade: frozenset({"cycle"}), HistoryWanted: feeds}
         bridge = Bridge(self._state_dir / "alpha.sock", self._node.directory, "cycle", accepts=says)
         await bridge.listen()
@@ -116,65 +96,20 @@ class Desk:
         self._opened.store.close()
         return code
 
-    # --- roles ----------------------------------------------------------------------------------------------------
+    # --- parts ----------------------------------------------------------------------------------------------------
 
-    def _members(self, actors: Rows) -> Iterable[Member]:
-        roles = self._roles()
-        connections = self._connections()
-        for child, pump in actors:
-            match child.name:
-                case "order":
-                    yield Member(child=child, role=roles["order"], pump=pump, kind=True)
-                case "market":
-                    for name in connections:
-                        yield Member(child=_named(child, name), role=roles["market"], pump=pump)
-                case "feed":
-                    for product in self._products():
-                        yield Member(child=_named(child, feed_name(product)), role=roles["feed"], pump=pump)
-                case _:
-                    yield Member(child=child, role=roles[child.name], pump=pump)
-
-    def _roles(self) -> Roles:
-        launch, context = self._launch, self._context()
-        key = key_of(launch)
-        budget = Budget()
-        sign = signer(key, self._clock) if key is not None else None
-        connections = self._connections()
-        behind = {p: name for name, routes in connections.items() for route in routes for p in route.product_ids}
-        settings = GatewaySettings(
-            public=_rate(launch.policy.rate_limits.public),
-            private=_rate(launch.policy.rate_limits.private),
-            exit_cancel=_rate(launch.policy.rate_limits.exit_cancel),
-            rate_limit_pause_ns=launch.policy.breakers.rate_limit_cooldown_s * SECOND_NS,
-            epoch=context.run.epoch,
+    def _outside(self) -> Outside:
+        key = key_of(self._launch)
+        return Outside(
+            launch=self._launch,
+            context=self._context(),
+            store=self._opened.store,
+            key=key,
+            sign=signer(key, self._clock) if key is not None else None,
+            registry=self._registry,
+            told=self._told,
+            control=lambda: ControlEdge(self._hooks()),
         )
-        life_s = launch.policy.auth.order_token_life_s
-        return {
-            "recorder": lambda _: recorder.role(self._opened.store),
-            "portfolio": lambda _: portfolio.role(context),
-            "risk": lambda _: risk.role(context),
-            "orders": lambda _: order.desk_role(context),
-            "order": partial(order.order_role, context),
-            "cycle": lambda _: cycle.role(context),
-            "control": lambda _: control.role(context, self._control_settings(context), self._hooks()),
-            "gateway": lambda _: gateway.role(context, settings, key, life_s),
-            "user_feed": lambda _: user_feed.role(context, budget, sign),
-            "market": lambda name: feed.connection_role(context, connections[name], budget),
-            "feed": lambda name: self._feed_role(context, name, behind),
-            "universe": lambda _: universe.role(context),
-            "metrics": lambda _: metrics.role(context, self._registry, self._told, move_ports=launch.move_ports),
-        }
-
-    def _feed_role(self, context: Context, name: str, behind: dict[ProductId, str]) -> Role[Any]:
-        product = ProductId(name.partition(":")[2])
-        return feed.role(context, product, behind[product], leader=product == BTC)
-
-    def _products(self) -> tuple[ProductId, ...]:
-        return self._launch.policy.universe.products
-
-    def _connections(self) -> dict[str, tuple[Route, ...]]:
-        shared = share_out(dict.fromkeys(self._products(), ProductId("")))
-        return {f"market:{number}": routes for number, routes in enumerate(shared)}
 
     def _context(self) -> Context:
         launch = self._launch
@@ -197,20 +132,8 @@ class Desk:
             heartbeat=self._pulse,
         )
 
-    def _control_settings(self, context: Context) -> ControlSettings:
-        launch = self._launch
-        return ControlSettings(
-            bot=launch.bot,
-            mode=launch.mode,
-            venue=launch.venue,
-            profile=launch.profile,
-            epoch=context.run.epoch,
-            config_hash=launch.policy.config_hash,
-            versions=(("python", sys.version.split()[0]), ("trader", launch.version)),
-        )
-
-    def _hooks(self) -> control.Hooks:
-        return control.Hooks(
+    def _hooks(self) -> Hooks:
+        return Hooks(
             state_dir=self._state_dir,
             epoch=self._epoch,
             pulse=self._pulse,
@@ -265,14 +188,6 @@ class _LateMetrics:
     def count(self, metric: str, labels: tuple[tuple[str, str], ...] = (), by: float = 1.0) -> None:
         """Add `by` to a counter."""
         self._desk._node.metrics.count(metric, labels, by)  # noqa: SLF001 - one object in two halves
-
-
-def _named(child: Child, name: str) -> Child:
-    return replace(child, name=name)
-
-
-def _rate(lane: LaneRate) -> tuple[float, float]:
-    return float(lane.rate_per_s), float(lane.burst)
 
 
 async def run(state_dir: Path, groups: Iterable[Group], actors: Rows) -> int:

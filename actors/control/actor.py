@@ -1,11 +1,11 @@
 """The control actor's role."""
 
+from collections.abc import Callable
 from functools import partial
 
 from actors.control.core import step
-from actors.control.edge import ControlEdge, Hooks
 from actors.control.state import Control, Settings
-from actors.runtime.role import Context, Role
+from actors.runtime.role import Edge, Role
 from protocol.control import Asked, Pages, WatchdogAnswered
 from protocol.market import ProductsKnown, Quote
 from protocol.orders import Drained, OrderUpdate
@@ -14,11 +14,9 @@ from protocol.risk import BatchJudged, OperatorOrderJudged, RiskView
 from protocol.strategy import CycleRecord, CycleView, UniverseView
 from protocol.venue import OpenOrdersListed, QueryFailed
 
-__all__ = ["Hooks", "role"]
 
-
-def role(_context: Context, settings: Settings, hooks: Hooks) -> Role[Control]:
-    """What operators talk to."""
+def role(settings: Settings, edge: Callable[[], Edge]) -> Role[Control]:
+    """What operators talk to. `edge` is `edge.ControlEdge` in a process."""
     return Role(
         step=step,
         initial=partial(Control, settings=settings),
@@ -42,5 +40,5 @@ def role(_context: Context, settings: Settings, hooks: Hooks) -> Role[Control]:
             OpenOrdersListed,
             QueryFailed,
         ),
-        edge=lambda: ControlEdge(hooks),
+        edge=edge,
     )
