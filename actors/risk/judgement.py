@@ -115,6 +115,7 @@ def operator(order: OperatorOrder, risk: Risk, snap: Snapshot, now_ns: int) -> J
     usd = _notional(order, quote)
     case = replace(_case(order.product_id, order.side, purpose, usd, snap), base=order.base_size or _base(usd, quote))
     ask = _ask(order.product_id, risk.limits.tier(order.product_id), "operator", usd, (risk, snap, now_ns))
+    ask = replace(ask, drill=order.drill)
     verdicts, granted = _weigh(case, ask, risk, now_ns)
     if granted < usd and order.side is Side.BUY and rules.refusal(verdicts) is None:
         short = _sizing_verdict(sizing.grant(ask, snap.exposure, risk.limits), usd)

@@ -12,7 +12,10 @@ from protocol.strategy import Regime
 
 
 class Ask(Value, frozen=True, kw_only=True):
-    """What somebody wants to buy: USD, and everything that decides which caps apply."""
+    """What somebody wants to buy: USD, and everything that decides which caps apply.
+
+    `drill`: small on purpose, so that only the venue's minimum counts; the caps are the same.
+    """
 
     product_id: ProductId
     tier: int
@@ -22,6 +25,7 @@ class Ask(Value, frozen=True, kw_only=True):
     requested_usd: Decimal
     available_usd: Decimal
     venue_min_usd: Decimal
+    drill: bool = False
 
 
 class Room(Value, frozen=True, kw_only=True):
@@ -84,7 +88,8 @@ def grant(ask: Ask, exposure: Exposure, limits: Limits) -> Grant:
     tightest = min(rooms(ask, exposure, nav, limits), key=lambda room: room.left_usd)
     if tightest.left_usd <= ZERO:
         return Grant(usd=ZERO, code=tightest.code, binding=tightest, minimum_usd=minimum)
-    too_small = max(minimum, nav * limits.min_position_size_pct / PCT)
+    smallest = ZERO if ask.drill else nav * limits.min_position_size_pct / PCT
+    too_small = max(minimum, smallest)
     if ask.requested_usd < too_small:
         return Grant(usd=ZERO, code=Reason.POSITION_SIZE_TOO_SMALL, binding=tightest, minimum_usd=too_small)
     usd = min(ask.requested_usd, tightest.left_usd)
