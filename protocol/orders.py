@@ -120,6 +120,7 @@ class OrderSpec(Value, frozen=True, kw_only=True):
     post_only: bool
     expires_at_ns: int
     not_after_ns: int
+    drill: bool = False
 
 
 class OrderState(Value, frozen=True, kw_only=True):

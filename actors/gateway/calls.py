@@ -18,7 +18,7 @@ from protocol.coinbase.wire import encode, format_rfc3339
 from protocol.instants import SECOND_NS
 from protocol.journal import Released
 from protocol.market import Bar, ProductRules
-from protocol.orders import OrderNotFound, OrderReported, OrderSpec, TimeInForce, VenueOrder
+from protocol.orders import OrderNotFound, OrderReported, OrderSpec, Side, TimeInForce, VenueOrder
 from protocol.venue import (
     AccountsListed,
     Balance,
@@ -85,13 +85,15 @@ class Request(Value, frozen=True, kw_only=True):
     timeout_s: float = _QUERY_TIMEOUT_S
 
 
-def lane(asked: Asked, *, sells: bool = False) -> Lane:
-    """Which budget it draws on: exits and cancels have their own, market data is public."""
+def lane(asked: Asked) -> Lane:
+    """Which budget it draws on: exits and cancels have their own, drills too, market data is public."""
     match asked:
         case CancelBatch():
             return Lane.EXIT_CANCEL
+        case Released() if asked.submit.spec.drill:
+            return Lane.DRILL
         case Released():
-            return Lane.EXIT_CANCEL if sells else Lane.PRIVATE
+            return Lane.EXIT_CANCEL if asked.submit.spec.side is Side.SELL else Lane.PRIVATE
         case ListProducts() | ListCandles() | AskTime():
             return Lane.PUBLIC
     return Lane.PRIVATE

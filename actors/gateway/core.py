@@ -17,14 +17,14 @@ from protocol.effects import Count, SetTimer, Tell
 from protocol.instants import SECOND_NS
 from protocol.journal import Released
 from protocol.lifecycle import Recover, Wake
-from protocol.orders import CancelAnswered, PlaceRefused, PlaceUnknown, Side
+from protocol.orders import CancelAnswered, PlaceRefused, PlaceUnknown
 from protocol.risk import EpochChanged
 from protocol.transport import CallAnswered, CallBroken, HttpCall, SignWith
 from protocol.venue import LookUpOrder, Query, QueryFailed, RequestCancel, VenueHealth
 
 MAX_TRIES = 3
 CANCELS_PER_CALL = 100
-_ORDER = (Lane.EXIT_CANCEL, Lane.PRIVATE, Lane.PUBLIC)
+_ORDER = (Lane.EXIT_CANCEL, Lane.PRIVATE, Lane.DRILL, Lane.PUBLIC)
 _MASK = (1 << 64) - 1
 
 
@@ -34,6 +34,7 @@ class Settings(Value, frozen=True, kw_only=True):
     public: tuple[float, float] = (10.0, 10.0)
     private: tuple[float, float] = (5.0, 10.0)
     exit_cancel: tuple[float, float] = (10.0, 10.0)
+    drill: tuple[float, float] = (20.0, 20.0)
     rate_limit_pause_ns: int = 60 * SECOND_NS
     clock_ns: int = 60 * SECOND_NS
     epoch: int = 0
@@ -61,6 +62,7 @@ def initial(settings: Settings) -> Gateway:
         Lane.PUBLIC: settings.public,
         Lane.PRIVATE: settings.private,
         Lane.EXIT_CANCEL: settings.exit_cancel,
+        Lane.DRILL: settings.drill,
     }
     buckets = {name: limiter.bucket(*rate) for name, rate in rates.items()}
     return Gateway(settings=settings, epoch=settings.epoch, buckets=buckets)
@@ -76,8 +78,7 @@ def step(state: Gateway, message: Message, now_ns: int) -> tuple[Gateway, Effect
 def _handle(state: Gateway, message: Message, now_ns: int) -> tuple[Gateway, Effects]:
     match message:
         case Released():
-            sells = message.submit.spec.side is Side.SELL
-            return _queue(state, Work(asked=message, begun_ns=now_ns), sells=sells, first=True), NO_EFFECTS
+            return _queue(state, Work(asked=message, begun_ns=now_ns), first=True), NO_EFFECTS
         case RequestCancel():
             return replace(state, cancels=(*state.cancels, message)), NO_EFFECTS
         case Query():
@@ -98,8 +99,8 @@ def _handle(state: Gateway, message: Message, now_ns: int) -> tuple[Gateway, Eff
 # --- queue and budgets --------------------------------------------------------------------------------------------
 
 
-def _queue(state: Gateway, work: Work, *, sells: bool = False, first: bool = False) -> Gateway:
-    lane = calls.lane(work.asked, sells=sells)
+def _queue(state: Gateway, work: Work, *, first: bool = False) -> Gateway:
+    lane = calls.lane(work.asked)
     waiting = state.waiting[lane]
     return replace(state, waiting={**state.waiting, lane: (work, *waiting) if first else (*waiting, work)})
 
@@ -304,8 +305,7 @@ def _woken(state: Gateway, timer: str, now_ns: int) -> tuple[Gateway, Effects]:
         return state, NO_EFFECTS
     work = state.sleeping[int(number)]
     state = replace(state, sleeping={n: w for n, w in state.sleeping.items() if n != int(number)})
-    sells = isinstance(work.asked, Released) and work.asked.submit.spec.side is Side.SELL
-    return _queue(state, work, sells=sells, first=True), NO_EFFECTS
+    return _queue(state, work, first=True), NO_EFFECTS
 
 
 def _failure(work: Work, kind: str, detail: str) -> Effect:

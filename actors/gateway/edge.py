@@ -26,6 +26,19 @@ MAX_BODY = 32 * 1024 * 1024
 Observe = Callable[[str, float, str], None]
 
 
+def refusal(call: HttpCall, port: Port, epoch: Epoch, heartbeat: Heartbeat) -> str:
+    """Why a place request may not leave now; empty if it may, or if it is none."""
+    if not call.fence_ns:
+        return ""
+    if not port.valid():
+        return "superseded"
+    if epoch.current() != call.epoch:
+        return "the epoch has moved"
+    if heartbeat.age_ns("core") > PUMP_LIMIT_NS or heartbeat.age_ns("io") > PUMP_LIMIT_NS:
+        return "the pump is late"
+    return "too old" if port.now_ns() > call.fence_ns else ""
+
+
 class HttpEdge:
     """Performs `HttpCall` on one aiohttp session; every call ends in exactly one `CallAnswered` or `CallBroken`."""
 
@@ -100,7 +113,8 @@ class HttpEdge:
             headers = self._headers(endpoint, call.path)
         except LookupError as exc:
             return CallBroken(call=call.call, kind="connection", detail=str(exc), sent=False)
-        fenced = self._fenced(call)
+        assert self._port is not None, "bound before the first effect"
+        fenced = refusal(call, self._port, self._epoch, self._heartbeat)
         if fenced:
             return CallBroken(call=call.call, kind="fenced", detail=fenced, sent=False)
         return await self._send(call, endpoint, headers)
@@ -117,19 +131,6 @@ class HttpEdge:
         nonce = secrets.token_hex(32)
         token = sign_rest(self._key, endpoint.method, host, path, now_s=now_s, nonce=nonce, life_s=self._life_s)
         return {**headers, "Authorization": f"Bearer {token}"}
-
-    def _fenced(self, call: HttpCall) -> str:
-        """Why a place request may not leave now; empty if it may, or if it is none."""
-        assert self._port is not None, "bound before the first effect"
-        if not call.fence_ns:
-            return ""
-        if not self._port.valid():
-            return "superseded"
-        if self._epoch.current() != call.epoch:
-            return "the epoch has moved"
-        if self._heartbeat.age_ns("core") > PUMP_LIMIT_NS or self._heartbeat.age_ns("io") > PUMP_LIMIT_NS:
-            return "the pump is late"
-        return "too old" if self._port.now_ns() > call.fence_ns else ""
 
     async def _send(self, call: HttpCall, endpoint: Endpoint, headers: dict[str, str]) -> Message:
         assert self._session is not None, "open while bound"

@@ -12,6 +12,7 @@ class Lane(Enum):
     PUBLIC = "public"
     PRIVATE = "private"
     EXIT_CANCEL = "exit_cancel"
+    DRILL = "drill"
 
 
 class Bucket(Value, frozen=True, kw_only=True):

@@ -84,6 +84,7 @@ def build(
         post_only=step.kind is StepKind.MAKER or step.post_only,
         expires_at_ns=now_ns + _life_ns(intent, step, expiry),
         not_after_ns=intent.not_after_ns,
+        drill=intent.purpose is Purpose.DRILL,
     )
 
 

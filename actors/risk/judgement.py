@@ -12,13 +12,16 @@ from actors.risk.reservations import name, standing
 from actors.risk.state import Risk
 from protocol.base import Value
 from protocol.ids import ProductId
-from protocol.instants import HOUR_NS
+from protocol.instants import HOUR_NS, SECOND_NS
 from protocol.market import Quote
 from protocol.money import ZERO, bps_of
 from protocol.orders import Intent, Purpose, Side, Step, StepKind, Targets
 from protocol.portfolio import ExitWanted
 from protocol.risk import Decision, Gate, OperatorOrder, Verdict
 from protocol.strategy import Regime, TradeProposal
+
+DRILL_REQUEST_NS = 60 * SECOND_NS
+"""A drill's orders are far from the market: they may wait for their turn."""
 
 
 class Snapshot(Value, frozen=True, kw_only=True):
@@ -131,7 +134,7 @@ def operator(order: OperatorOrder, risk: Risk, snap: Snapshot, now_ns: int) -> J
         steps=order.steps,
         bid=quote.bid,
         ask=quote.ask,
-        not_after_ns=now_ns + risk.limits.request_ns,
+        not_after_ns=now_ns + (DRILL_REQUEST_NS if order.drill else risk.limits.request_ns),
         base_size=order.base_size,
         quote_size=order.quote_size,
         strategy="operator",
