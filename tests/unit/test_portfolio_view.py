@@ -252,6 +252,16 @@ def test_while_something_moves_no_difference_gets_a_name(moving):
     assert books.state.suspects == ()
 
 
+def test_while_a_fill_waits_to_be_booked_no_difference_gets_a_name():
+    books = Books()
+    books.reconcile()
+    books.disk_fails = True
+    books.tell(listed(fill_record(of="somebody"), request_id="fills/stream"))
+    books.disk_fails = False
+    books.later(60).reconcile(("BTC", 1), ("USD", 9_900))
+    assert books.state.suspects == ()
+
+
 # --- asking the venue ---------------------------------------------------------------------------------------------
 
 

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from protocol.journal import StoreTrouble
 from protocol.orders import CancelOrder, PlaceIntent, Side, Status
-from protocol.risk import Pause, Resume, RiskView, TradingState, WatchdogSeen
+from protocol.risk import LaneLoad, Pause, Resume, RiskView, TradingState, WatchdogSeen
 from protocol.strategy import Asset, Regime, UniverseView
 from protocol.venue import UserStream
 from tests.support.desk_rooms import RiskDesk
@@ -59,6 +59,10 @@ def store(kind):
     return StoreTrouble(ok=not kind, kind=kind, detail="")
 
 
+def lane(*, over):
+    return LaneLoad(actor="orders", waiting=1000, over=over)
+
+
 def losses(count):
     """So many sales that lost money, each settled."""
     news = []
@@ -90,6 +94,7 @@ TABLE = {
     "accounting mismatch": ((OVERFILLED,), {}, HALTED, "accounting_mismatch", NOTHING),
     "401 persists": ((health(auth_failing=True),), {}, HALTED, "credentials", NOTHING),
     "store cannot be written": ((store("failed"),), {}, HALTED, "store_failure", NOTHING),
+    "a full event lane": ((lane(over=True),), {}, HALTED, "event_lane", NOTHING),
     "store full": ((store("full"),), {}, REDUCING, "store_failure", SALES),
     "not reconciled": ((replace(HELD, reconciled=False),), {}, HALTED, "not_reconciled", NOTHING),
     "daily stop": ((LOST_A_DAY,), {}, REDUCING, "daily_stop", SALES),
@@ -306,6 +311,7 @@ CLEARS = {
     "a good signed probe clears credentials": (health(auth_failing=True), health()),
     "a store that can be written again": (store("failed"), store("")),
     "a watchdog that beats again": (DOWN, WatchdogSeen(alive=True, beat_age_s=0.1)),
+    "a lane that was worked off": (lane(over=True), lane(over=False)),
     "a regime that is over": (universe(Regime.CRASH), universe()),
     "enough eligible products": (universe(eligible=0), universe()),
 }
