@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from actors.runtime.control_frames import ask
-
 from ops.exits import Exit, VerbError
 from ops.output import print_json, print_table
 from protocol.control import ControlRequest, Reply, View
