@@ -2,7 +2,7 @@
 
 Levels are ordered by the binary float of their price. That order is exact: texts of up to 15 significant digits map to
 distinct floats in the same order (IEEE 754, DBL_DIG), and longer ones are refused. What leaves as a price or size is
-`Decimal` of the venue's own text. Depth is a market statistic and is summed in floats.
+`Decimal` of the venue's own text. Depth is a market statistic, summed in floats, and only when it is asked for.
 """
 
 from bisect import bisect_left, insort
@@ -30,15 +30,14 @@ class BadLevelError(ValueError):
 class Half:
     """One side. Keys are prices, negated on the offer side, so that the best level always has the largest key."""
 
-    __slots__ = ("bound", "far", "keys", "known", "levels", "near", "top", "touched")
+    __slots__ = ("far", "keys", "known", "levels", "near", "top", "touched")
 
     def __init__(self) -> None:
-        self.levels: dict[float, tuple[L2Update, float]] = {}  # with the size, read once
+        self.levels: dict[float, L2Update] = {}
         self.keys: list[float] = []
         self.known: dict[str, float] = {}  # reading a number costs most of an update, and prices come again
         self.far = self.top = -inf
-        self.bound = inf
-        self.near = 0.0
+        self.near = -inf  # from here on a change counts as near, as of the last look
         self.touched = False
 
     def settle(self) -> None:
@@ -48,7 +47,7 @@ class Half:
         for key in keys[:drop]:
             del self.levels[key]
         self.keys = keys[drop:]
-        self.bound, self.touched = inf, True
+        self.touched = True
 
     def know(self, row: L2Update) -> float:
         """Read the key of a price, and keep it for the next time."""
@@ -60,7 +59,7 @@ class Half:
     @property
     def best(self) -> L2Update | None:
         """The level nearest to the other side."""
-        return self.levels[self.keys[-1]][0] if self.keys else None
+        return self.levels[self.keys[-1]] if self.keys else None
 
     @property
     def at_edge(self) -> bool:
@@ -68,22 +67,12 @@ class Half:
         best = self.keys[-1] if self.keys else -inf
         return self.far > -inf and (best == -inf or best - abs(best) * EDGE < self.far)
 
-    def depth(self, bound: float) -> float:
-        """Quote currency resting at keys from `bound` on; what lies between this and the last bound is added or cut."""
-        if bound != self.bound:
-            if self.bound == inf:
-                self.near = self._between(bound, inf)
-            elif bound < self.bound:
-                self.near += self._between(bound, self.bound)
-            else:
-                self.near -= self._between(self.bound, bound)
-            self.bound = bound
-        return max(0.0, self.near)
-
-    def _between(self, low: float, high: float) -> float:
+    def depth(self, near: float) -> float:
+        """Quote currency resting at keys from `near` on. Raises ValueError: a size is no number."""
+        self.near, self.touched = near, False
         keys, levels, total = self.keys, self.levels, 0.0
-        for at in range(bisect_left(keys, low), bisect_left(keys, high)):
-            total += abs(keys[at]) * levels[keys[at]][1]
+        for at in range(bisect_left(keys, near), len(keys)):
+            total += abs(keys[at]) * float(levels[keys[at]].new_quantity)
         return total
 
 
@@ -101,8 +90,8 @@ class Book:
         for row in rows:
             key = _key(row)
             half = self.bids if key > 0.0 else self.asks
-            if key >= half.far and (size := _size(row.new_quantity)):
-                half.levels[key] = row, size
+            if key >= half.far and not _is_zero(row.new_quantity):
+                half.levels[key] = row
                 if key > half.top:
                     half.top, half.far = key, key - abs(key) * HELD
 
@@ -123,19 +112,13 @@ class Book:
                 key = half.know(row)
             if key < half.far:
                 continue
-            size = _size(row.new_quantity)
-            old = half.levels.get(key)
-            if size:
-                half.levels[key] = row, size
-                if old is None:
+            if not _is_zero(row.new_quantity):
+                if key not in half.levels:
                     insort(half.keys, key)
-            elif old is not None:
-                del half.levels[key]
+                half.levels[key] = row
+            elif half.levels.pop(key, None) is not None:
                 del half.keys[bisect_left(half.keys, key)]
-            else:
-                continue
-            if key >= half.bound:
-                half.near += abs(key) * (size if old is None else size - old[1])
+            if key >= half.near:
                 half.touched = True
 
     @property
@@ -154,10 +137,12 @@ class Book:
         return any(half.at_edge for half in (self.bids, self.asks))
 
     def depth(self) -> tuple[Decimal, Decimal]:
-        """Quote currency within 20 bps of mid, bids and asks, rounded down to whole units; only if two-sided."""
+        """Quote currency within 20 bps of mid, bids and asks, rounded down to whole units; only if two-sided.
+
+        Raises ValueError: a size is no number.
+        """
         mid = (self.bids.keys[-1] - self.asks.keys[-1]) / 2
-        self.bids.touched = self.asks.touched = False
-        return Decimal(int(self.bids.depth(mid * (1 - NEAR)))), Decimal(int(self.asks.depth(-mid * (1 + NEAR))))
+        return _whole(self.bids.depth(mid * (1 - NEAR))), _whole(self.asks.depth(-mid * (1 + NEAR)))
 
     @property
     def touched(self) -> bool:
@@ -167,11 +152,6 @@ class Book:
     def touch(self) -> None:
         """Have the next look be told, changed or not."""
         self.bids.touched = True
-
-    def resum(self) -> None:
-        """Sum the depth anew next time, so that rounding errors of many small changes never add up."""
-        self.bids.bound = self.asks.bound = inf
-        self.touch()
 
 
 def _key(row: L2Update) -> float:
@@ -185,14 +165,19 @@ def _key(row: L2Update) -> float:
     return price if row.side == "bid" else -price
 
 
-def _size(text: str) -> float:
-    """A row's size. Raises ValueError: none that a level has."""
+def _is_zero(text: str) -> bool:
+    """Whether a size removes its level. Raises ValueError: it begins as no size does; the rest is read when needed."""
     if text == "0":
-        return 0.0
-    size = float(text)
-    if 0.0 <= size < inf:
-        return size
-    raise BadLevelError(f"size {text[:40]!r}")
+        return True
+    if not "0" <= text[:1] <= "9":
+        raise BadLevelError(f"size {text[:40]!r}")
+    return text[0] == "0" and not text.strip("0.")
+
+
+def _whole(amount: float) -> Decimal:
+    if amount == inf:
+        raise BadLevelError("a size without end")
+    return Decimal(int(amount))
 
 
 def _digits(text: str) -> int:

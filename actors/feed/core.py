@@ -18,6 +18,7 @@ from protocol.ids import ProductId
 from protocol.instants import SECOND_NS
 from protocol.lifecycle import Recover, Stop, Wake
 from protocol.market import FeedState, FeedStatus, Quote
+from protocol.money import ZERO
 from protocol.strategy import HistoryWanted
 from protocol.venue import CandlesListed, QueryFailed
 
@@ -31,6 +32,7 @@ CLOSE = "close"
 SLICE = 800
 """Rows of a snapshot applied at once: well under a millisecond."""
 UNCROSSED_NS = SECOND_NS
+DEPTH_EVERY_NS = SECOND_NS // 10
 
 
 class Loading:
@@ -55,6 +57,8 @@ class Feed:
             "book",
             "changed",
             "crossed",
+            "depth",
+            "depth_ns",
             "detail",
             "history",
             "loading",
@@ -82,6 +86,8 @@ class Feed:
         self.crossed: tuple[int, int | None] | None = None  # when the book locked or crossed, and when it ended
         self.top: tuple[L2Update, L2Update] | None = None
         self.changed: Levels | None = None  # the newest batch whose time has not been read yet
+        self.depth = (ZERO, ZERO)
+        self.depth_ns = 0
         self.sequence = self.venue_ns = self.vouched_ns = self.received_ns = 0
 
 
@@ -122,7 +128,6 @@ def _begin(state: Feed, now_ns: int, out: list[Effect]) -> None:
 
 def _woke(state: Feed, timer: str, now_ns: int, out: list[Effect]) -> None:
     if timer == CLOSE:
-        state.book.resum()
         state.history.close(now_ns, out)
         out.append(SetTimer(timer=CLOSE, due_ns=state.history.candles.next_due_ns()))
     elif timer == ASK:
@@ -250,7 +255,7 @@ def _judge(state: Feed, now_ns: int, out: list[Effect]) -> None:
         told = FeedState(product_id=state.product_id, status=status, detail=detail, at_ns=now_ns)
         out += [Tell(to=reader, message=told) for reader in STATE_READERS]
     if status is FeedStatus.LIVE:
-        _quote(state, out)
+        _quote(state, now_ns, out)
 
 
 def _standing(state: Feed, now_ns: int) -> tuple[FeedStatus, str]:
@@ -270,28 +275,48 @@ def _standing(state: Feed, now_ns: int) -> tuple[FeedStatus, str]:
     return FeedStatus.LIVE, ""
 
 
-def _quote(state: Feed, out: list[Effect]) -> None:
+def _quote(state: Feed, now_ns: int, out: list[Effect]) -> None:
+    """Say the top as soon as it moves, and the depth near it at most every tenth of a second."""
     book = state.book
-    bid, ask = book.bids.levels[book.bids.keys[-1]][0], book.asks.levels[book.asks.keys[-1]][0]
-    if state.top is not None and state.top[0] is bid and state.top[1] is ask and not book.touched:
+    bid, ask = book.bids.levels[book.bids.keys[-1]], book.asks.levels[book.asks.keys[-1]]
+    still = state.top is not None and state.top[0] is bid and state.top[1] is ask
+    deep = book.touched and now_ns >= state.depth_ns + DEPTH_EVERY_NS
+    if still and not deep:
+        return
+    try:
+        quote = _as_quote(state, bid, ask, now_ns if deep else None)
+    except (ValueError, ArithmeticError) as exc:
+        _void(state, f"bad size: {exc}", out)
+        _judge(state, now_ns, out)
         return
     state.top = (bid, ask)
+    out += [Tell(to=reader, message=quote) for reader in QUOTE_READERS]
+
+
+def _as_quote(state: Feed, bid: "L2Update", ask: "L2Update", deep_ns: int | None) -> Quote:
+    if deep_ns is not None or state.top is None:
+        state.depth, state.depth_ns = state.book.depth(), deep_ns or 0
     _read_time(state)
-    bid_depth, ask_depth = book.depth()
-    quote = Quote(
+    return Quote(
         product_id=state.product_id,
         bid=Decimal(bid.price_level),
-        bid_size=Decimal(bid.new_quantity),
+        bid_size=_positive(bid.new_quantity),
         ask=Decimal(ask.price_level),
-        ask_size=Decimal(ask.new_quantity),
-        bid_depth_usd=bid_depth,
-        ask_depth_usd=ask_depth,
+        ask_size=_positive(ask.new_quantity),
+        bid_depth_usd=state.depth[0],
+        ask_depth_usd=state.depth[1],
         venue_ns=state.venue_ns,
         fresh_ns=max(state.venue_ns, state.vouched_ns),
         received_ns=state.received_ns,
         sequence=state.sequence,
     )
-    out += [Tell(to=reader, message=quote) for reader in QUOTE_READERS]
+
+
+def _positive(text: str) -> Decimal:
+    size = Decimal(text)
+    if not (size.is_finite() and size > 0):
+        raise ValueError(f"size {text[:40]!r}")
+    return size
 
 
 def _read_time(state: Feed) -> None:

@@ -25,7 +25,7 @@ from protocol.instants import SECOND_NS
 OPEN_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 1.0
 BATCH_FRAMES = 32
-GATHER_S = 0.005
+GATHER_S = 0.01
 """Batches are at least so far apart unless full: a frame that comes alone goes at once, a burst is worth one wake."""
 MAX_WAITING_FRAMES = 20_000
 MAX_WAITING_BYTES = 128 * 1024 * 1024

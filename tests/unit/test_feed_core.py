@@ -79,17 +79,35 @@ def test_first_quote_leaves_with_the_snapshot_in_the_texts_of_the_venue():
     assert rig.states == [(FeedStatus.LIVE, "")]
 
 
-def test_quotes_leave_when_top_or_near_depth_changes_and_else_once_per_heartbeat():
+def test_quotes_leave_when_the_top_moves_the_depth_near_it_changes_and_else_once_per_heartbeat():
     rig = Rig().live()
-    rig.change(level("bid", "98"))
+    rig.change(level("bid", "98"), after_s=1)
     assert rig.quotes == []  # 190 bps away
     rig.change(level("bid", "99.95", "0.5"))
     (moved,) = rig.quotes
     assert (moved.bid, moved.sequence) == (Decimal("99.95"), 3)
-    rig.change(level("bid", "99.94", "1"))
+    rig.change(level("bid", "99.94", "1"), after_s=0.2)
     assert [q.bid_depth_usd for q in rig.quotes] == [Decimal(249)]
     rig.pulse(after_s=1)
     assert len(rig.quotes) == 1
+
+
+def test_depth_is_told_at_most_every_tenth_of_a_second_and_never_lost():
+    rig = Rig().live()
+    rig.change(level("bid", "99.85", "1"), after_s=0.05)
+    assert rig.quotes == []
+    rig.change(level("bid", "97", "1"), after_s=0.06)
+    assert [q.bid_depth_usd for q in rig.quotes] == [Decimal(199)]
+
+
+@pytest.mark.parametrize("size", ["1x", "1e999", "0x1"])
+@pytest.mark.parametrize("price", ["99.95", "99.8"])
+def test_a13_a_size_that_turns_out_to_be_none_voids_the_book(price, size):
+    rig = Rig().live()
+    rig.change(level("bid", price, size), after_s=1)
+    assert rig.quotes == []
+    assert [s.status for s in rig.told(FeedState, "risk")][-1] is FeedStatus.STALE
+    assert len(rig.told(ResyncWanted)) == 1
 
 
 @pytest.mark.req("ST1")
