@@ -174,5 +174,13 @@ class CycleView(Message, frozen=True, kw_only=True, tag="strategy.cycle_view"):
 
 
 StrategyMessage = (
-    UniverseView | CycleOpened | ProposalsMade | AlphaDown | AlphaUp | HistoryWanted | CycleRecord | CycleView
+    UniverseView
+    | UniverseWanted
+    | CycleOpened
+    | ProposalsMade
+    | AlphaDown
+    | AlphaUp
+    | HistoryWanted
+    | CycleRecord
+    | CycleView
 )
