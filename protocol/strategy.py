@@ -42,9 +42,11 @@ class Exclusion(Value, frozen=True, kw_only=True):
 
 
 class UniverseView(Message, frozen=True, kw_only=True, tag="strategy.universe"):
-    """Who may be traded now, and who not and why. `regime_confidence` 0 to 1."""
+    """Who may be traded now, and who not and why. `regime_confidence` 0 to 1.
 
-    lane: ClassVar[Lane] = Lane.STATE
+    An event: the batch that is judged on it must not overtake it.
+    """
+
     at_ns: int
     regime: Regime
     regime_confidence: float
