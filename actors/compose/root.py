@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import os
 import shutil
+import socket
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,11 +18,13 @@ from actors.runtime import logging
 from actors.runtime.clock import SystemClock
 from protocol import launch
 from protocol.launch import Launch
+from protocol.policy import Monitoring
 
 if TYPE_CHECKING:
     from supervisor import Plan
 
 REFUSED, TIMED_OUT = 4, 5
+EMBEDDED = "embedded"
 KEY_FILE = "venue-key.json"
 VENUE_STATE = "venue.state"
 
@@ -33,6 +36,12 @@ def run(plan: "Plan", specs: tuple[Spec, ...]) -> int:
     if lock is None:
         holder = (plan.state_dir / "lock").read_text().strip() or "unknown"
         sys.stderr.write(f"trader: single-instance lock: {plan.state_dir} is run by process {holder}\n")
+        return REFUSED
+    taken = None if plan.profile == EMBEDDED else _taken(plan.policy.monitoring)
+    if taken is not None:
+        sys.stderr.write(
+            f"trader: port {taken} is taken: free it, or name another with --metrics-port or --health-port\n"
+        )
         return REFUSED
     with lock:
         try:
@@ -58,6 +67,18 @@ def _lock(path: Path) -> IO[str] | None:
     held.write(f"{os.getpid()}\n")
     held.flush()
     return held
+
+
+def _taken(monitoring: Monitoring) -> int | None:
+    """The first configured port that somebody else listens on; only the embedded profile moves to another."""
+    for port in (monitoring.metrics_port, monitoring.health_port):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                return port
+    return None
 
 
 def _clear(state_dir: Path) -> None:
@@ -124,7 +145,7 @@ class _Root:
             key_file=str(line["key_file"]),
             health_port=plan.policy.monitoring.health_port,
             metrics_port=plan.policy.monitoring.metrics_port,
-            move_ports=plan.profile == "embedded",
+            move_ports=plan.profile == EMBEDDED,
             policy=plan.policy,
         )
         (plan.state_dir / LAUNCH_FILE).write_bytes(launch.encode(launched))
