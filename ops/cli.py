@@ -40,6 +40,7 @@ VERBS: tuple[str, ...] = (
     "venue",
     "verify",
     "test",
+    "bench",
 )
 """Every verb there is, in the order `--help` lists them."""
 
