@@ -12,15 +12,17 @@ import argparse
 import gc
 import importlib
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import uvloop
 
 from actors.root.core import Kind, Spec
 from actors.runtime.restarts import Beyond, Child, Group, Restart, Strategy
-from protocol.policy import Policy
+
+if TYPE_CHECKING:
+    from actors.compose.root import Plan
 
 PROCESSES = (
     Spec(name="venue", kind=Kind.OUTLIVES, stop_order=3, stop_s=5.0),
@@ -59,29 +61,9 @@ ALPHA_GROUPS = (Group(name="alpha", intensity=5, period_s=60.0),)
 ALPHA_ACTORS = ((Child(name="strategy:host", group="alpha"), "core"),)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What the `run` verb resolved. `for_s` None: until it is stopped."""
-
-    state_dir: Path
-    mode: str
-    profile: str
-    overlay: tuple[str, ...]
-    policy: Policy
-    market: str
-    seed: int
-    cash: str
-    venue_port: int
-    fresh: bool
-    for_s: float | None
-    code: Path
-
-
-def root(plan: Plan) -> int:
+def root(plan: "Plan") -> int:
     """Run the root process; returns the exit code."""
-    from actors.compose.root import run  # noqa: PLC0415 - each process loads its own rooms only
-
-    return run(plan, PROCESSES)
+    return int(room("root").run(plan, PROCESSES))
 
 
 def main() -> int:

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 from config.coherence import run_refusal
 from config.load import Loaded, load
 from config.problems import ConfigError
-from ops.cli import ROOT
 from ops.exits import Exit, VerbError
 from ops.output import note
-from protocol.policy import Mode
 
 if TYPE_CHECKING:
-    from supervisor import Plan
+    from actors.compose.root import Plan
+from protocol.policy import Mode
 
 MODES = ("dry-run", "paper", "live")
 VENUES = ("embedded", "coinbase")
@@ -78,9 +77,9 @@ def _tell(loaded: Loaded) -> None:
 
 
 def _plan(args: argparse.Namespace, mode: str, profile: str, loaded: Loaded) -> "Plan":
-    import supervisor  # noqa: PLC0415 - as above
+    from actors.compose.root import Plan  # noqa: PLC0415 - as above
 
-    return supervisor.Plan(
+    return Plan(
         state_dir=args.state,
         mode=mode,
         profile=profile,
@@ -92,7 +91,6 @@ def _plan(args: argparse.Namespace, mode: str, profile: str, loaded: Loaded) -> 
         venue_port=args.venue_port,
         fresh=args.fresh,
         for_s=args.for_s,
-        code=ROOT,
     )
 
 

@@ -6,9 +6,10 @@ import os
 import shutil
 import socket
 import sys
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 from actors.compose import leftovers
 from actors.compose.common import LAUNCH_FILE
@@ -18,10 +19,7 @@ from actors.runtime import logging
 from actors.runtime.clock import SystemClock
 from protocol import launch
 from protocol.launch import Launch
-from protocol.policy import Monitoring
-
-if TYPE_CHECKING:
-    from supervisor import Plan
+from protocol.policy import Monitoring, Policy
 
 REFUSED, TIMED_OUT = 4, 5
 EMBEDDED = "embedded"
@@ -29,7 +27,24 @@ KEY_FILE = "venue-key.json"
 VENUE_STATE = "venue.state"
 
 
-def run(plan: "Plan", specs: tuple[Spec, ...]) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What the `run` verb resolved. `for_s` None: until it is stopped."""
+
+    state_dir: Path
+    mode: str
+    profile: str
+    overlay: tuple[str, ...]
+    policy: Policy
+    market: str
+    seed: int
+    cash: str
+    venue_port: int
+    fresh: bool
+    for_s: float | None
+
+
+def run(plan: Plan, specs: tuple[Spec, ...]) -> int:
     """Take the installation, run the tree, and let go of it. One clear line where it is somebody else's."""
     plan.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     lock = _lock(plan.state_dir / "lock")
@@ -94,7 +109,7 @@ def _clear(state_dir: Path) -> None:
 class _Root:
     """The pieces of one run that depend on each other's ready lines."""
 
-    def __init__(self, plan: "Plan", specs: tuple[Spec, ...]) -> None:
+    def __init__(self, plan: Plan, specs: tuple[Spec, ...]) -> None:
         self._plan = plan
         self._specs = specs
         self._venue: dict[str, Any] = {}
