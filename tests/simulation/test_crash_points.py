@@ -56,7 +56,7 @@ def test_a_life_without_a_death_is_in_order(name):
     assert {death.where for death in passed} >= {"before", "after", "arrived"}
 
 
-@pytest.mark.req("X1", "R3")
+@pytest.mark.req("X1")
 def test_a_sample_of_deaths_leaves_everything_in_order():
     every = [(name, death) for name in LIVES for death in points(name)]
     chosen = Random(20).sample(every, SAMPLE)
@@ -64,7 +64,7 @@ def test_a_sample_of_deaths_leaves_everything_in_order():
 
 
 @pytest.mark.slow
-@pytest.mark.req("X1", "R3")
+@pytest.mark.req("X1")
 @pytest.mark.parametrize("name", LIVES)
 def test_every_death_leaves_everything_in_order(name):
     every = points(name)
