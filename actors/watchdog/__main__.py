@@ -13,27 +13,33 @@ import os
 import select
 import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Any
+
+import lmdb
 
 from actors.runtime import control_frames
 from actors.runtime.clock import SystemClock
 from actors.runtime.logging import configure, get
 from actors.runtime.pages import EPOCH_FILE, PULSE_FILE, EpochPage, PulsePage
 from actors.runtime.redaction import hide
-from actors.runtime.store_reader import STORE, open_reader
-from actors.watchdog import core
-from actors.watchdog.core import Action, Asked, Event, Known, Listed, Resting, Settings, Tick, Watchdog
+from actors.runtime.store_reader import STORE, NoStoreError, open_reader
+from actors.watchdog import core, facts
+from actors.watchdog.core import Settings, Watchdog
+from actors.watchdog.facts import Action, Asked, Event, Known, Listed, Resting, Tick
 from actors.watchdog.log import LatchLog
 from actors.watchdog.venue import UnreachableError, VenueClient
 from protocol.coinbase.keys import load_key_file
-from protocol.control import ControlRequest, Reply
+from protocol.control import ControlRequest, Latch, Reply
 from protocol.instants import SECOND_NS
-from protocol.orders import IN_DOUBT
+from protocol.orders import IN_DOUBT, OrderState
 
 TICK_S = 0.1
 STORE_S = 0.2
-CLOCK_S = 60.0
+LIST_S = 10.0
+CLOCK_S = 10.0
+TEXT_LIMIT = 200
 ANSWER_S = 30.0
 REFUSED = 4
 
@@ -49,7 +55,7 @@ class ProcessHandle:
         if pid != self._pid:
             self._close()
             self._pid = pid
-            with contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(OSError):
                 self._handle = os.pidfd_open(pid) if pid else -1
         if self._handle < 0:
             return False
@@ -78,6 +84,7 @@ class Process:
         self._say = get("watchdog")
         self._settings = Settings(bot=args.bot, signature_ns=(args.token_life + 10) * SECOND_NS)
         self._core = Watchdog(settings=self._settings)
+        self._oldest_ns: int | None = None
         self._waiting: dict[int, asyncio.Future[Reply]] = {}
         self._connection = 0
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -85,15 +92,15 @@ class Process:
 
     async def run(self) -> int:
         """Watch until the duty is done."""
-        latch = self._log.last()
-        if latch is not None:
-            self._epoch.restore("watchdog", latch.epoch)
+        self._core, actions = core.resumed(self._settings, self._latch(), self._clock.now_ns())
+        self._perform(actions)
+        self._feed(self._tick())  # before anybody can ask: the epoch, and who lives
         server = await control_frames.serve(self._state_dir / "watchdog.sock", self._asked)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._feed, core.LeaveAsked())
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._feed, facts.LeaveAsked())
+        loop.add_signal_handler(signal.SIGUSR1, self._feed, facts.KillSignalled())
         self._pulse.stamp("watchdog")
         print(json.dumps({"pid": os.getpid()}), flush=True)  # noqa: T201 - the ready line that the root waits for
-        self._core, actions = core.resumed(self._settings, latch, self._clock.now_ns())
-        self._perform(actions)
         self._start(self._ticks())
         self._start(self._keep_time())
         await self._left
@@ -101,6 +108,27 @@ class Process:
         for task in self._tasks:
             task.cancel()
         return 0
+
+    def _latch(self) -> Latch | None:
+        """The latch of the log. If nobody can say what it was, it is killed."""
+        if self._log.damaged:
+            epoch = self._epoch.step("watchdog")
+            reason, now_ns = "the watchdog's log is damaged", self._clock.now_ns()
+            latch = Latch(killed=True, epoch=epoch, reason=reason, by="watchdog", at_ns=now_ns, scope="mine")
+            self._say.critical("log_damaged")
+            self._write(latch)
+            return latch
+        last = self._log.last()
+        if last is not None:
+            self._epoch.restore("watchdog", last.epoch)
+        return last
+
+    def _write(self, latch: Latch) -> None:
+        """A disk that fails keeps nobody from cancelling."""
+        try:
+            self._log.write(latch)
+        except OSError as error:
+            self._say.critical("latch_not_written", error=str(error))
 
     def _feed(self, event: Event) -> None:
         self._core, actions = core.step(self._core, event, self._clock.now_ns())
@@ -129,15 +157,16 @@ class Process:
     def _tick(self) -> Tick:
         desk_pid = self._desk_pid()
         flag = self._state_dir / "KILL_SWITCH"
-        there = flag.exists()
+        there = os.path.lexists(flag)
         return Tick(
             pulse_age_ns=self._pulse.oldest_ns(),
-            armed=self._pulse.armed,
+            armed=self._pulse.armed and self._pulse.pid == desk_pid,
             desk_pid=desk_pid,
             desk_alive=self._desk.alive(desk_pid),
             root_alive=self._root.alive(self._root_pid),
             kill_file=there,
             file_text=_text(flag) if there else "",
+            file_ns=_written_ns(flag) if there else 0,
             epoch=self._epoch.current(),
         )
 
@@ -173,74 +202,112 @@ class Process:
     def _perform(self, actions: tuple[Action, ...]) -> None:
         for action in actions:
             match action:
-                case core.StepEpoch():
+                case facts.StepEpoch():
                     self._epoch.step("watchdog")
-                case core.Write():
-                    self._log.write(action.latch)
-                case core.ReadKnown():
+                case facts.Write():
+                    self._write(action.latch)
+                case facts.ReadKnown():
                     self._start(self._read_known())
-                case core.TakeList():
+                case facts.TakeList():
                     self._start(self._take_list(action.number))
-                case core.Cancel():
+                case facts.Cancel():
                     self._start(self._cancel(action.venue_order_ids))
-                case core.Answer():
+                case facts.Answer():
                     self._answer(action)
-                case core.Cry():
+                case facts.Cry():
                     self._say.critical(action.event, detail=action.detail)
-                case core.Leave():
+                case facts.Leave():
                     if not self._left.done():
                         self._left.set_result(None)
 
-    def _answer(self, answer: core.Answer) -> None:
+    def _answer(self, answer: facts.Answer) -> None:
         waiting = self._waiting.get(answer.connection)
         if waiting is not None and not waiting.done():
             waiting.set_result(answer.reply)
 
     async def _read_known(self) -> None:
         """What the desk's store knows, if it says so in time; the lists do not wait for it."""
-        reading = asyncio.get_running_loop().run_in_executor(None, known_orders, self._state_dir / STORE)
+        loop = asyncio.get_running_loop()
+        read: asyncio.Future[Known] = loop.create_future()
+        began = self._pulse.pid != 0
+
+        def reading() -> None:
+            known = known_orders(self._state_dir / STORE, began=began)
+            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+                loop.call_soon_threadsafe(_set, read, known)
+
+        threading.Thread(target=reading, name="store", daemon=True).start()  # a daemon: one that hangs holds nobody up
         with contextlib.suppress(TimeoutError):
-            self._feed(await asyncio.wait_for(asyncio.shield(reading), STORE_S))
+            known = await asyncio.wait_for(read, STORE_S)
+            self._oldest_ns = known.oldest_ns
+            self._feed(known)
 
     async def _take_list(self, number: int) -> None:
         try:
-            orders: tuple[Resting, ...] | None = await self._client.complete_list()
-        except UnreachableError as error:
-            self._say.warning("no_list", error=str(error))
+            taking = self._client.complete_list(self._oldest_ns)
+            orders: tuple[Resting, ...] | None = await asyncio.wait_for(taking, LIST_S)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the sweep goes on
+            self._say.warning("no_list", error=repr(error))
             orders = None
         self._feed(Listed(number=number, orders=orders))
 
     async def _cancel(self, ids: tuple[str, ...]) -> None:
         try:
             await self._client.cancel(ids)
-        except UnreachableError as error:  # the next list shows what still rests, and it is cancelled again
-            self._say.warning("no_cancel", error=str(error))
+        except Exception as error:  # noqa: BLE001 - the next list shows what still rests, and it is cancelled again
+            self._say.warning("no_cancel", error=repr(error))
 
 
-def known_orders(store: Path) -> Known:
-    """Orders of the desk's store that the venue has an id for. A store that cannot be read says nothing."""
+def _set(read: "asyncio.Future[Known]", known: Known) -> None:
+    if not read.done():
+        read.set_result(known)
+
+
+def known_orders(store: Path, *, began: bool) -> Known:
+    """Orders of the desk's store that the venue has an id for. A store that cannot be read says nothing.
+
+    `began`: a desk has run here. Without one, a store that is not there means that nothing was ever placed.
+    """
     try:
         reader = open_reader(store)
-    except OSError:
-        return Known(orders=(), in_doubt=True)
+    except NoStoreError:
+        return Known(orders=(), unresolved=None if began else 0)
+    except (OSError, lmdb.Error):
+        return Known(orders=(), unresolved=None)
     try:
-        states = reader.open_orders()
-    except ValueError:
-        return Known(orders=(), in_doubt=True)
+        states = [s for s in reader.open_orders() if not s.terminal]
+    except (ValueError, lmdb.Error):
+        return Known(orders=(), unresolved=None)
     finally:
         reader.close()
-    orders = tuple(
-        Resting(client_order_id=s.client_order_id, venue_order_id=s.venue_order_id)
-        for s in states
-        if s.venue_order_id is not None and not s.terminal
+    return Known(
+        orders=tuple(_resting(s) for s in states if s.venue_order_id is not None),
+        unresolved=sum(s.status in IN_DOUBT for s in states),
+        oldest_ns=min((s.created_ns for s in states), default=None),
     )
-    return Known(orders=orders, in_doubt=any(s.status in IN_DOUBT for s in states))
+
+
+def _resting(state: OrderState) -> Resting:
+    return Resting(client_order_id=state.client_order_id, venue_order_id=state.venue_order_id or "")
 
 
 def _text(flag: Path) -> str:
+    """What stands in the flag file: its JSON member `reason`, or its first words."""
+    text = ""
     with contextlib.suppress(OSError):
-        return flag.read_text(errors="replace").strip()[:200]
-    return ""
+        if not flag.is_file():  # a directory is a flag too; to read a pipe would wait for its writer
+            return text
+        with flag.open(errors="replace") as file:
+            text = file.read(1024).strip()
+        with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
+            text = str(json.loads(text)["reason"])
+    return text[:TEXT_LIMIT]
+
+
+def _written_ns(flag: Path) -> int:
+    with contextlib.suppress(OSError):
+        return flag.lstat().st_mtime_ns
+    return 0
 
 
 async def serve(args: argparse.Namespace) -> int:
