@@ -11,6 +11,7 @@ Decisions stand in the rooms' cores; supervision's meaning in `actors/runtime/re
 import argparse
 import gc
 import importlib
+import os
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -72,6 +73,7 @@ def main() -> int:
     parser.add_argument("process", choices=("desk", "alpha"))
     parser.add_argument("--state", type=Path, required=True)
     args = parser.parse_args()
+    os.environ.setdefault("UV_THREADPOOL_SIZE", "1")  # the loop looks up one name; it needs no pool for that
     composed = room(args.process)
     if args.process == "desk":
         return int(uvloop.run(composed.run(args.state, GROUPS, ACTORS)))
