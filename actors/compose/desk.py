@@ -1,11 +1,13 @@
 """The desk process: every room that touches orders, put together. The composition modules alone know several rooms."""
 
 import asyncio
+import fcntl
 import json
 import os
 import signal
 import sys
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
     from protocol.base import Message
 
 GAVE_UP, REFUSED = 70, 4
+HELPERS = 2
+"""Threads for what would block the loop: name look-ups and the watchdog's socket."""
 SWITCH_S = 0.0005  # a busy thread gives the interpreter up this soon, so that the order path never waits long
 
 
@@ -61,6 +65,7 @@ class Desk:
     async def run(self, groups: Iterable[Group], actors: Rows) -> int:
         """Serve until somebody ends it; returns the exit code."""
         loop = self._loop
+        loop.set_default_executor(ThreadPoolExecutor(HELPERS, "helper"))
         self._pulse.begin(os.getpid(), 0)
         core = ThreadPump("core", self._clock, partial(self._pulse.stamp, "core"), self._fatal)
         io = AsyncioPump(self._clock, loop, partial(self._pulse.stamp, "io"))
@@ -195,6 +200,16 @@ async def run(state_dir: Path, groups: Iterable[Group], actors: Rows) -> int:
     sys.setswitchinterval(SWITCH_S)
     launch = launch_of(state_dir)
     logging.configure("desk", state_dir, launch.policy.monitoring.log_level)
+    with (state_dir / "desk.lock").open("a") as lock:  # falls with this process, whatever ends it
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.stderr.write(f"the desk does not start: another one runs on {state_dir}\n")
+            return REFUSED
+        return await _serve(state_dir, launch, groups, actors)
+
+
+async def _serve(state_dir: Path, launch: Launch, groups: Iterable[Group], actors: Rows) -> int:
     try:
         opened = open_installation(state_dir, launch.bot, SystemClock().now_ns())
     except (RefusedError, CorruptStoreError) as error:
