@@ -21,6 +21,7 @@ from protocol.instants import SECOND_NS, iso
 
 TICK_S = 0.25
 READY_S = 30.0
+ARMED_S = 10.0
 
 Argv = Callable[[], list[str]]
 
@@ -116,9 +117,17 @@ class RootProcess:
             await work()
 
     async def _kill(self, reason: str) -> None:
+        """Ask until a watchdog has answered: the one that dies over it is replaced, and must not take it along."""
         request = KillNow(by="root", reason=reason, scope="mine")
         path = self._state_dir / "watchdog.sock"
-        await asyncio.to_thread(control_frames.ask, path, request, 15.0)
+        while True:
+            try:
+                await asyncio.to_thread(control_frames.ask, path, request, 15.0)
+            except (OSError, ValueError) as error:
+                self._log.warning("kill_unanswered", error=str(error))
+                await asyncio.sleep(TICK_S)
+            else:
+                return
 
     # --- children -------------------------------------------------------------------------------------------------
 
@@ -183,7 +192,10 @@ class RootProcess:
         self._written = text
 
     async def _announce(self, started: Callable[[dict[str, Any]], None]) -> None:
-        while not self._facts.get("armed"):
+        """Say how it stands: at once when it is armed, else when it has had time to be (a latched kill never is)."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + ARMED_S
+        while not self._facts.get("armed") and loop.time() < end:
             await asyncio.sleep(0.05)
             self._adopt_desk(self._pulse.armed)
         started(self._facts)

@@ -18,6 +18,9 @@ from protocol.control import ControlRequest, Reply
 MAX_REQUEST = 64 * 1024
 MAX_REPLY = 64 * 1024 * 1024
 REQUEST_S = 5.0
+MAX_READING = 64
+"""Connections whose request has not come in whole; one more, and the oldest of them is cut off."""
+BACKLOG = 256
 _LENGTH = struct.Struct(">I")
 _PEER = struct.Struct("3i")
 _REFUSED, _MALFORMED = 4, 2
@@ -64,35 +67,48 @@ def _exactly(connection: socket.socket, length: int) -> bytes:
 async def serve(path: Path, handler: Handler) -> asyncio.Server:
     """Listen on `path` (mode 0600) and answer each request with what `handler` returns."""
     await asyncio.to_thread(path.unlink, missing_ok=True)
+    reading: dict[asyncio.StreamWriter, None] = {}
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        reading[writer] = None
+        if len(reading) > MAX_READING:
+            oldest = next(iter(reading))
+            del reading[oldest]
+            oldest.transport.abort()
         try:
-            reply = await _reply(reader, writer, handler)
-            body = _encode(reply)
+            body = _encode(await _reply(reader, writer, handler, reading))
             writer.write(_LENGTH.pack(len(body)) + body)
             await writer.drain()
         except (OSError, asyncio.IncompleteReadError, TimeoutError):
             return  # whoever asked has gone
         finally:
+            reading.pop(writer, None)
             writer.close()
 
     before = os.umask(0o177)
     try:
-        return await asyncio.start_unix_server(connected, path=str(path))
+        return await asyncio.start_unix_server(connected, path=str(path), backlog=BACKLOG)
     finally:
         os.umask(before)
 
 
-async def _reply(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, handler: Handler) -> Reply:
+async def _reply(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    handler: Handler,
+    reading: dict[asyncio.StreamWriter, None],
+) -> Reply:
     if not same_user(writer.get_extra_info("socket")):
         return Reply(code=_REFUSED, text="this socket belongs to another user")
-    (length,) = _LENGTH.unpack(await asyncio.wait_for(reader.readexactly(_LENGTH.size), REQUEST_S))
-    if length > MAX_REQUEST:
-        return Reply(code=_MALFORMED, text=f"a request of {length} bytes is too large")
-    body = await asyncio.wait_for(reader.readexactly(length), REQUEST_S)
+    async with asyncio.timeout(REQUEST_S):
+        (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
+        if length > MAX_REQUEST:
+            return Reply(code=_MALFORMED, text=f"a request of {length} bytes is too large")
+        body = await reader.readexactly(length)
+    reading.pop(writer, None)
     try:
         request = _decode_request.decode(body)
-    except (msgspec.MsgspecError, UnicodeError) as exc:
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as exc:
         return Reply(code=_MALFORMED, text=f"not a request: {exc}")
     return await handler(request)
 
