@@ -183,8 +183,9 @@ class _Root:
 
     def _announce(self, told: dict[str, Any]) -> None:
         """What an operator needs to know first."""
+        state = "armed" if told["armed"] else "NOT armed: `trader status` says why"
         lines = [
-            f"247trader {_version()}: {told['mode']} on the embedded venue, armed",
+            f"247trader {_version()}: {told['mode']} on the embedded venue, {state}",
             *(f"  {name:<9} {told.get(f'{name}_pid')}" for name in ("venue", "watchdog", "alpha", "desk")),
             f"metrics {told['metrics_url']}  health {told['health_url']}",
             "next: ./ops/trader status · ./ops/trader why BTC-USD · ./ops/trader kill --reason TEXT",
