@@ -11,6 +11,7 @@ import supervisor
 from actors.compose.kernel import KernelDesk, KernelPages, World
 from actors.recorder.memory import MemoryStore
 from actors.runtime.clock import VirtualClock
+from actors.runtime.port import Failure
 from actors.venue.in_kernel import USER, Habits, KernelVenue, synthetic_venue
 from actors.venue.lag import Unpleasantness
 from actors.venue.requests import FillQuery
@@ -117,6 +118,12 @@ class Simulation:
         self.desk.drop()
         self.store.crash()
         self.desk = self.begin()
+
+    def crash(self, room: str) -> None:
+        """End an actor, or all of a kind, at its next turn: as if its step had raised."""
+        for name, record in list(self.desk.node.tree.records.items()):
+            if record.shell is not None and room in (name, name.partition(":")[0]):
+                record.shell.actor_ref.tell(Failure(RuntimeError("ended by the test")))
 
     def run(self, seconds: float) -> None:
         self.desk.kernel.run_for(int(seconds * SECOND_NS))

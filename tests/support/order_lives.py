@@ -181,11 +181,17 @@ class Death:
     """Where: `before` or `after` the nth transaction, or when the nth order-entry request `arrived`, or was `answered`.
 
     Before: nothing of the transaction is written. After: it is durable, and nobody was told. Arrived: the venue acts,
-    the answer finds nobody. Answered: the answer is back at the process, and nobody took it.
+    the answer finds nobody. Answered: the answer is back at the process, and nobody took it. `room`: only this actor
+    ends there (`order`: every order), and is restarted as its supervisor decides; empty: the whole desk.
     """
 
     where: str
     number: int
+    room: str = ""
+
+
+class BrokenError(Exception):
+    """What a room dies of."""
 
 
 class Witness:
@@ -196,6 +202,7 @@ class Witness:
         self._death = death
         self._counts = {"before": 0, "after": 0, "arrived": 0, "answered": 0}
         self._dying = False
+        self._room = death.room if death is not None else ""
         self._known = simulation.store.head().index
         simulation.store.at_point = self._point
         simulation.world.venue.on_arrival = lambda route: self._call("arrived", route)
@@ -211,23 +218,36 @@ class Witness:
 
     def _point(self, name: str) -> None:
         if name == "written" and self._reached("before"):
-            self._dying = True
-            raise StoreFailedError("the process ends before it writes")
+            self._end("before it writes")
         if name == "synced":
             self._note()
-            self._dying = self._reached("after")
+            if self._reached("after"):
+                self._end("before it says so")
 
     def _call(self, what: str, route: str) -> None:
         if route not in ("create_order", "cancel_orders"):
             return
         reached = self._reached(what)
         self.seen.append(Death(what, self._counts[what]))
-        if reached:
+        if reached and self._room:
+            self._end("")
+        elif reached:
             raise DeathError
 
     def _reached(self, what: str) -> bool:
         self._counts[what] += 1
-        return self._death == Death(what, self._counts[what])
+        return self._death is not None and (self._death.where, self._death.number) == (what, self._counts[what])
+
+    def _end(self, when: str) -> None:
+        """End the desk after this step, or the room: the recorder in the middle of its transaction, others in turn."""
+        if not self._room:
+            self._dying = True
+            if when == "before it writes":
+                raise StoreFailedError("the process ends before it writes")
+        elif self._room == "recorder" and when:
+            raise BrokenError(when)
+        else:
+            self._simulation.crash(self._room)
 
     def _note(self) -> None:
         """Only what belongs to an order's life is a point to die at."""

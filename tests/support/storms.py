@@ -23,6 +23,7 @@ REST = (
     *("create_order", "create_order", "create_order", "cancel_orders", "cancel_orders", "orders"),
     *("get_order", "list_orders", "list_fills", "list_accounts", "*"),
 )
+ROOMS = ("", "", "recorder", "portfolio", "risk", "orders", "order", "cycle", "gateway", "user_feed", "feed", "market")
 CHANNELS = ("user", "level2", "market_trades", "heartbeats", "*")
 D = Decimal
 
@@ -64,10 +65,13 @@ class Storm:
         simulation.run(3.0)
         simulation.venue.faults.add([self._fault() for _ in range(random.randint(6, 16))], simulation.clock.now_ns())
         dies = {random.randrange(STORM_S) for _ in range(random.choice((0, 0, 1, 2)))}
+        room, end = random.choice(ROOMS), random.randrange(30)  # below what its supervisor stands
         for second in range(STORM_S):
             self._second(act=random.random() < 0.6)
             if second in dies:
                 simulation.again()
+            if second % 30 == end:
+                simulation.crash(room)
         simulation.venue.faults.clear()
         for _ in range(HEALED_S):
             self._second(act=False)
