@@ -21,7 +21,7 @@ GROUP = 50
 ROUNDS = 200
 
 
-class _Port:
+class Port:
     """Takes what the recorder sends and counts it."""
 
     name, incarnation, cause = "recorder", 1, 0
@@ -30,16 +30,20 @@ class _Port:
         self.sent = 0
 
     def now_ns(self) -> int:
+        """Elapsed time is all that matters here."""
         return time.monotonic_ns()
 
     def valid(self) -> bool:
+        """Nobody takes over."""
         return True
 
     def tell(self, to: str, message: Message, cause: int = 0) -> None:
+        """Count it."""
         del to, message, cause
         self.sent += 1
 
     def failed(self, error: BaseException) -> None:
+        """Nothing may fail."""
         raise error
 
 
@@ -59,7 +63,7 @@ def run(folder: Path | None = None, rounds: int = ROUNDS) -> dict[str, float]:
 
 def _commits(store: LmdbStore, rounds: int) -> dict[str, float]:
     edge = RecorderEdge(store, None, background=False)
-    edge.bind(_Port())
+    edge.bind(Port())
     single = _timed(rounds, lambda n: edge.perform(Write(requests=(_request(n),))))
     group = _timed(rounds, lambda n: edge.perform(Write(requests=tuple(_request(n * GROUP + g) for g in range(GROUP)))))
     return {**_figures("commit", single), **_figures(f"group_of_{GROUP}", group)}

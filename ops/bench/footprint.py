@@ -57,7 +57,7 @@ def import_s() -> float:
 
 def _installation(folder: Path, settle_s: float) -> dict[str, float]:
     begun = time.perf_counter()
-    with desk(folder / "state", _configuration(folder)) as pid:
+    with desk(folder / "state", configuration(folder)) as pid:
         armed_s = time.perf_counter() - begun
         time.sleep(settle_s)  # every book loaded, histories fetched, a cycle or two run
         status = Path(f"/proc/{pid}/status").read_text()
@@ -70,7 +70,7 @@ def _field(status: str, name: str) -> int:
     return int(found[1])
 
 
-def _configuration(folder: Path) -> Path:
+def configuration(folder: Path) -> Path:
     """The shipped configuration, but for a universe of thirty products."""
     target = folder / "config"
     (target / "profiles").mkdir(parents=True)
