@@ -93,7 +93,6 @@ def test_every_death_leaves_everything_in_order(name):
     assert {str(death): faults for death in every if (faults := lived(name, death)[1])} == {}
 
 
-@pytest.mark.req("R3")
 @pytest.mark.parametrize("room", ROOMS)
 def test_a_room_that_dies_leaves_everything_in_order(room):
     """Faults D1, D10 to D14: one room alone ends, the recorder in the middle of a transaction."""
@@ -103,7 +102,6 @@ def test_a_room_that_dies_leaves_everything_in_order(room):
 
 
 @pytest.mark.slow
-@pytest.mark.req("R3")
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("room", ROOMS)
 def test_a_room_may_die_anywhere(room):

@@ -33,7 +33,7 @@ def fingerprint(simulation):
     return digest.hexdigest()
 
 
-@pytest.mark.req("R2")
+@pytest.mark.req("X1", "X2")
 def test_ten_minutes_trade_and_the_books_are_the_venues():
     simulation = lived(1)
     placed = Counter(one for entry in simulation.venue.log.entries() for one in entry.client_order_ids)
@@ -46,7 +46,6 @@ def test_ten_minutes_trade_and_the_books_are_the_venues():
     assert not simulation.desk.node.dead_letters
 
 
-@pytest.mark.req("X1")
 def test_the_same_seed_writes_the_same_journal():
     one, other = lived(2, 60.0), lived(2, 60.0)
     assert same_trace(one, other) == []

@@ -194,6 +194,13 @@ def rests_on_disk(simulation: Simulation) -> Faults:
     ]
 
 
+def one_per_intent(simulation: Simulation) -> Faults:
+    """(requirement X1) Of the orders of an intent at most one is live at the venue."""
+    live = simulation.venue.exchange.open_orders(USER)
+    counted = Counter(order.client_order_id.rpartition("-a")[0] for order in live)
+    return [f"X1: {intent} has {times} live orders" for intent, times in counted.items() if times > 1]
+
+
 def money_adds_up(simulation: Simulation) -> Faults:
     """(4) The venue's books balance, nothing is negative, and only live orders hold anything."""
     exchange = simulation.venue.exchange
@@ -234,4 +241,9 @@ def sells_covered(simulation: Simulation) -> Faults:
 
 def at_rest(simulation: Simulation) -> Faults:
     """Every one of these, cheap enough for each second."""
-    return [*rests_on_disk(simulation), *money_adds_up(simulation), *sells_covered(simulation)]
+    return [
+        *rests_on_disk(simulation),
+        *one_per_intent(simulation),
+        *money_adds_up(simulation),
+        *sells_covered(simulation),
+    ]
