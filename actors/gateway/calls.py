@@ -3,8 +3,6 @@
 A list that could not be read to its end is a failure, never a shorter list (M-04).
 """
 
-from decimal import Decimal
-
 from msgspec.structs import replace
 
 from actors.gateway import translate
@@ -14,10 +12,12 @@ from protocol.coinbase import border, queries
 from protocol.coinbase.endpoints import Endpoint
 from protocol.coinbase.orders import CancelOrders
 from protocol.coinbase.orders import PreviewOrder as WirePreview
-from protocol.coinbase.wire import encode, format_rfc3339
+from protocol.coinbase.wire import encode, format_rfc3339, optional_decimal
+from protocol.ids import VenueOrderId
 from protocol.instants import SECOND_NS
 from protocol.journal import Released
 from protocol.market import Bar, ProductRules
+from protocol.money import ZERO
 from protocol.orders import OrderNotFound, OrderReported, OrderSpec, Side, TimeInForce, VenueOrder
 from protocol.venue import (
     AccountsListed,
@@ -54,6 +54,11 @@ class CancelBatch(Value, frozen=True, kw_only=True):
     """Cancels that go in one request, at most 100."""
 
     cancels: tuple[RequestCancel, ...]
+
+    @property
+    def order_ids(self) -> tuple[VenueOrderId, ...]:
+        """Every order once, however often its cancel was asked for."""
+        return tuple(dict.fromkeys(c.venue_order_id for c in self.cancels))
 
 
 class AskTime(Value, frozen=True, kw_only=True):
@@ -106,8 +111,7 @@ def request(work: Work) -> Request:
             body = encode(translate.create_order(asked.submit.spec))
             return _request(Endpoint.CREATE_ORDER, body=body, timeout_s=_ORDER_TIMEOUT_S)
         case CancelBatch() as asked:
-            ids = tuple(c.venue_order_id for c in asked.cancels)
-            body = encode(CancelOrders(order_ids=ids))
+            body = encode(CancelOrders(order_ids=asked.order_ids))
             return _request(Endpoint.CANCEL_ORDERS, body=body, timeout_s=_ORDER_TIMEOUT_S)
         case LookUpOrder() as asked:
             return _look_up(work, asked)
@@ -121,7 +125,7 @@ def request(work: Work) -> Request:
             return _request(Endpoint.ACCOUNTS, queries.AccountsQuery(limit=PAGE, cursor=work.cursor))
         case ListProducts() as asked:
             query_ = queries.ProductsQuery(
-                product_type="SPOT", product_ids=tuple(asked.product_ids), limit=PAGE, offset=len(work.rows)
+                product_type="SPOT", product_ids=tuple(asked.product_ids), limit=PAGE, offset=int(work.cursor or 0)
             )
             return _request(Endpoint.PUBLIC_PRODUCTS, query_)
         case ListCandles() as asked:
@@ -130,7 +134,7 @@ def request(work: Work) -> Request:
             return _request(Endpoint.TRANSACTION_SUMMARY, queries.SummaryQuery(product_type="SPOT"))
         case PreviewOrder() as asked:
             return _request(Endpoint.PREVIEW_ORDER, body=encode(_preview(asked)))
-    return _request(Endpoint.TIME)
+    return _request(Endpoint.TIME, timeout_s=_ORDER_TIMEOUT_S)
 
 
 def answer(work: Work, body: bytes, now_ns: int) -> Work | Message:
@@ -158,10 +162,11 @@ def answer(work: Work, body: bytes, now_ns: int) -> Work | Message:
             wallets = tuple(r for r in work.rows if isinstance(r, Balance))
             return AccountsListed(request_id=asked.request_id, asked_ns=work.begun_ns, balances=wallets)
         case ListProducts() as asked:
-            good, _ = border.decode_products(body)
+            good, refused = border.decode_products(body)
             work = _grown(work, tuple(translate.product(p) for p in good))
-            if len(good) == PAGE and not asked.product_ids:
-                return work
+            told = len(good) + len(refused)
+            if told >= PAGE and not asked.product_ids:
+                return replace(work, cursor=str(int(work.cursor or 0) + told))
             rules = tuple(r for r in work.rows if isinstance(r, ProductRules))
             return ProductsListed(request_id=asked.request_id, products=rules)
         case ListCandles() as asked:
@@ -184,8 +189,8 @@ def answer(work: Work, body: bytes, now_ns: int) -> Work | Message:
             return OrderPreviewed(
                 request_id=asked.request_id,
                 errors=preview.errs,
-                total=Decimal(preview.order_total or 0),
-                commission=Decimal(preview.commission_total or 0),
+                total=optional_decimal(preview.order_total, "order_total") or ZERO,
+                commission=optional_decimal(preview.commission_total, "commission_total") or ZERO,
             )
     raise AssertionError(f"{type(work.asked).__name__} is not answered here")
 

@@ -25,6 +25,8 @@ from protocol.venue import LookUpOrder, Query, QueryFailed, RequestCancel, Venue
 MAX_TRIES = 3
 CANCELS_PER_CALL = 100
 _ORDER = (Lane.EXIT_CANCEL, Lane.PRIVATE, Lane.DRILL, Lane.PUBLIC)
+_PLACE_AGAIN_NS = SECOND_NS // 5
+_CLOCK_AGAIN_NS = 5 * SECOND_NS
 _MASK = (1 << 64) - 1
 
 
@@ -41,7 +43,10 @@ class Settings(Value, frozen=True, kw_only=True):
 
 
 class Gateway(Value, frozen=True, kw_only=True):
-    """The gateway's state: what waits per lane, what is on its way, and how the venue fares."""
+    """The gateway's state: what waits per lane, what is on its way, and how the venue fares.
+
+    `unsigned` waits for the venue's clock, to be signed again with it.
+    """
 
     settings: Settings
     epoch: int
@@ -50,6 +55,7 @@ class Gateway(Value, frozen=True, kw_only=True):
     cancels: tuple[RequestCancel, ...] = ()
     flying: dict[int, Work] = field(default_factory=dict)
     sleeping: dict[int, Work] = field(default_factory=dict)
+    unsigned: tuple[Work, ...] = ()
     number: int = 0
     health: VenueHealth = VenueHealth(
         consecutive_errors=0, last_success_ns=0, rate_limited_until_ns=0, auth_failing=False, clock_offset_ns=None
@@ -65,6 +71,8 @@ def initial(settings: Settings) -> Gateway:
         Lane.DRILL: settings.drill,
     }
     buckets = {name: limiter.bucket(*rate) for name, rate in rates.items()}
+    # The venue counts by address what our predecessor, a second ago perhaps, has spent: begin with next to nothing.
+    buckets[Lane.PUBLIC] = limiter.bucket(*settings.public, tokens=1.0)
     return Gateway(settings=settings, epoch=settings.epoch, buckets=buckets)
 
 
@@ -78,7 +86,7 @@ def step(state: Gateway, message: Message, now_ns: int) -> tuple[Gateway, Effect
 def _handle(state: Gateway, message: Message, now_ns: int) -> tuple[Gateway, Effects]:
     match message:
         case Released():
-            return _queue(state, Work(asked=message, begun_ns=now_ns), first=True), NO_EFFECTS
+            return _queue(state, Work(asked=message, begun_ns=now_ns)), NO_EFFECTS
         case RequestCancel():
             return replace(state, cancels=(*state.cancels, message)), NO_EFFECTS
         case Query():
@@ -99,25 +107,30 @@ def _handle(state: Gateway, message: Message, now_ns: int) -> tuple[Gateway, Eff
 # --- queue and budgets --------------------------------------------------------------------------------------------
 
 
-def _queue(state: Gateway, work: Work, *, first: bool = False) -> Gateway:
+def _queue(state: Gateway, work: Work, *, again: bool = False) -> Gateway:
+    """What acts goes before questions; each in the order of its coming, what was begun already (`again`) first."""
     lane = calls.lane(work.asked)
-    waiting = state.waiting[lane]
-    return replace(state, waiting={**state.waiting, lane: (work, *waiting) if first else (*waiting, work)})
+    asking = [w for w in state.waiting[lane] if isinstance(w.asked, Query)]
+    acting = [w for w in state.waiting[lane] if not isinstance(w.asked, Query)]
+    kind = asking if isinstance(work.asked, Query) else acting
+    kind.insert(0 if again else len(kind), work)
+    return replace(state, waiting={**state.waiting, lane: (*acting, *asking)})
 
 
 def _pump(state: Gateway, now_ns: int) -> tuple[Gateway, Effects]:
     """Send while there are tokens, the most urgent lane first; wake up when the next token is due."""
-    state = _batched(state, now_ns)
     effects: list[Effect] = []
     wake = 0
     for lane in _ORDER:
-        while state.waiting[lane]:
+        while state.waiting[lane] or (lane is Lane.EXIT_CANCEL and state.cancels):
             bucket, granted = limiter.take(state.buckets[lane], now_ns)
             state = replace(state, buckets={**state.buckets, lane: bucket})
             if not granted:
                 ready = limiter.ready_ns(bucket, now_ns)
                 wake = min(wake or ready, ready)
                 break
+            if lane is Lane.EXIT_CANCEL and state.cancels:
+                state = _batched(state, now_ns)
             state, call = _send(state, lane, now_ns)
             effects += call
     if wake:
@@ -126,23 +139,24 @@ def _pump(state: Gateway, now_ns: int) -> tuple[Gateway, Effects]:
 
 
 def _batched(state: Gateway, now_ns: int) -> Gateway:
-    """Cancels that came together go together."""
-    while state.cancels:
-        batch = CancelBatch(cancels=state.cancels[:CANCELS_PER_CALL])
-        state = replace(state, cancels=state.cancels[CANCELS_PER_CALL:])
-        state = _queue(state, Work(asked=batch, begun_ns=now_ns), first=True)
-    return state
+    """Cancels that waited for the same token go together, before everything else; an order is named once."""
+    named = dict.fromkeys(c.venue_order_id for c in state.cancels)
+    chosen = frozenset(list(named)[:CANCELS_PER_CALL])
+    batch = CancelBatch(cancels=tuple(c for c in state.cancels if c.venue_order_id in chosen))
+    state = replace(state, cancels=tuple(c for c in state.cancels if c.venue_order_id not in chosen))
+    return _queue(state, Work(asked=batch, begun_ns=now_ns), again=True)
 
 
 def _send(state: Gateway, lane: Lane, now_ns: int) -> tuple[Gateway, Effects]:
     work, *rest = state.waiting[lane]
     number = state.number + 1
-    work = replace(work, tries=work.tries + 1)
+    begun_ns = work.begun_ns if work.part or work.cursor else now_ns  # a list is as old as its first page
+    work = replace(work, tries=work.tries + 1, begun_ns=begun_ns)
     state = replace(
         state,
         number=number,
         waiting={**state.waiting, lane: tuple(rest)},
-        flying={**state.flying, number: replace(work, begun_ns=now_ns if not work.rows else work.begun_ns)},
+        flying={**state.flying, number: work},
     )
     wanted = calls.request(work)
     fence_ns = work.asked.submit.spec.not_after_ns if isinstance(work.asked, Released) else 0
@@ -170,9 +184,8 @@ def _landed(state: Gateway, call: int) -> tuple[Gateway, Work]:
 def _answered(state: Gateway, work: Work, message: CallAnswered, now_ns: int) -> tuple[Gateway, Effects]:
     """Classify by status before anything in the body is looked at."""
     status = message.status
-    if status == 401 and not work.resigned:  # once it may be the clock: sign again with what the venue says it is
-        state, effects = _ask_time(state, now_ns)
-        return _again(state, replace(work, resigned=True), 0, now_ns, effects)
+    if status == 401 and _signed(work) and not work.resigned:
+        return _resigned(state, work, now_ns)
     state, effects = _noted(state, work, status, now_ns)
     match work.asked:
         case Released():
@@ -188,7 +201,7 @@ def _answered(state: Gateway, work: Work, message: CallAnswered, now_ns: int) ->
 
 def _told(state: Gateway, work: Work, message: CallAnswered, now_ns: int) -> tuple[Gateway, Effects]:
     assert isinstance(work.asked, Query), "only questions are told"
-    if message.status == 404 and isinstance(work.asked, LookUpOrder):
+    if message.status == 404 and isinstance(work.asked, LookUpOrder) and work.asked.venue_order_id is not None:
         return state, (Tell(to=work.asked.reply_to, message=calls.not_found(work, work.asked)),)
     if message.status != 200:
         kind = _kind(message.status)
@@ -200,7 +213,7 @@ def _told(state: Gateway, work: Work, message: CallAnswered, now_ns: int) -> tup
     except BadWire as exc:
         return state, (_failure(work, "malformed", str(exc)), Count(metric="trader_wire_malformed_total"))
     if isinstance(outcome, Work):
-        return _queue(state, replace(outcome, tries=0), first=True), NO_EFFECTS
+        return _queue(state, replace(outcome, tries=0), again=True), NO_EFFECTS
     return state, (Tell(to=work.asked.reply_to, message=outcome),)
 
 
@@ -209,9 +222,10 @@ def _placed(state: Gateway, work: Work, asked: Released, message: CallAnswered, 
     to = f"order:{spec.client_order_id}"
     if message.status == 200:
         return state, (Tell(to=to, message=translate.placed(spec, message.body)),)
-    if message.status == 429 and work.tries == 1 and now_ns < spec.not_after_ns:  # definitely not placed
-        return _again(state, work, SECOND_NS // 5, now_ns)
-    if message.status >= 500:
+    wait_ns = max(_PLACE_AGAIN_NS, int(message.retry_after_s * SECOND_NS))
+    if message.status == 429 and work.tries == 1 and now_ns + wait_ns < spec.not_after_ns:  # definitely not placed
+        return _again(state, work, wait_ns, now_ns)
+    if not 400 <= message.status < 500:  # only a client error says for certain that nothing was placed
         detail = f"HTTP {message.status}"
         return state, (Tell(to=to, message=PlaceUnknown(client_order_id=spec.client_order_id, detail=detail)),)
     error = border.decode_error(message.body)
@@ -223,7 +237,7 @@ def _cancelled(asked: CancelBatch, message: CallAnswered) -> Effects:
     if message.status != 200:
         return _uncancelled(asked, f"HTTP {message.status}")
     try:
-        answer = border.decode_cancel_answer(message.body, tuple(c.venue_order_id for c in asked.cancels))
+        answer = border.decode_cancel_answer(message.body, asked.order_ids)
     except BadWire as exc:
         return _uncancelled(asked, str(exc))
     results = {r.order_id: r for r in answer.results}
@@ -258,7 +272,7 @@ def _broken(state: Gateway, work: Work, message: CallBroken, now_ns: int) -> tup
         case CancelBatch():
             more = _uncancelled(work.asked, message.kind)
         case AskTime():
-            more = NO_EFFECTS
+            state, more = _untimed(state, now_ns)
         case _:
             state, more = _retried(state, work, message.kind, message.detail, now_ns)
     return state, (*effects, *more)
@@ -270,8 +284,9 @@ def _unplaced(state: Gateway, work: Work, asked: Released, message: CallBroken, 
     detail = f"{message.kind}: {message.detail}"
     if message.sent:
         return state, (Tell(to=to, message=PlaceUnknown(client_order_id=coid, detail=detail)),)
-    if message.kind == "connection" and work.tries < MAX_TRIES and now_ns < spec.not_after_ns:
-        return _again(state, work, SECOND_NS // 5, now_ns)
+    in_time = now_ns + _PLACE_AGAIN_NS < spec.not_after_ns
+    if message.kind == "connection" and work.tries < MAX_TRIES and in_time:
+        return _again(state, work, _PLACE_AGAIN_NS, now_ns)
     return state, (Tell(to=to, message=PlaceRefused(client_order_id=coid, reason=detail, sent=False)),)
 
 
@@ -289,12 +304,21 @@ def _retried(
     return _again(state, work, int(wait_s * SECOND_NS), now_ns)
 
 
-def _again(
-    state: Gateway, work: Work, wait_ns: int, now_ns: int, effects: Effects = NO_EFFECTS
-) -> tuple[Gateway, Effects]:
+def _again(state: Gateway, work: Work, wait_ns: int, now_ns: int) -> tuple[Gateway, Effects]:
     number = state.number + 1
     state = replace(state, number=number, sleeping={**state.sleeping, number: work})
-    return state, (*effects, SetTimer(timer=f"retry/{number}", due_ns=now_ns + wait_ns))
+    return state, (SetTimer(timer=f"retry/{number}", due_ns=now_ns + wait_ns),)
+
+
+def _resigned(state: Gateway, work: Work, now_ns: int) -> tuple[Gateway, Effects]:
+    """A first 401 may be the clock: ask the venue for its own, and sign once more with that."""
+    asking = bool(state.unsigned)
+    state = replace(state, unsigned=(*state.unsigned, replace(work, resigned=True)))
+    return (state, NO_EFFECTS) if asking else _ask_time(state, now_ns)
+
+
+def _signed(work: Work) -> bool:
+    return calls.lane(work.asked) is not Lane.PUBLIC
 
 
 def _woken(state: Gateway, timer: str, now_ns: int) -> tuple[Gateway, Effects]:
@@ -305,7 +329,7 @@ def _woken(state: Gateway, timer: str, now_ns: int) -> tuple[Gateway, Effects]:
         return state, NO_EFFECTS
     work = state.sleeping[int(number)]
     state = replace(state, sleeping={n: w for n, w in state.sleeping.items() if n != int(number)})
-    return _queue(state, work, first=True), NO_EFFECTS
+    return _queue(state, work, again=True), NO_EFFECTS
 
 
 def _failure(work: Work, kind: str, detail: str) -> Effect:
@@ -331,35 +355,52 @@ def _kind(status: int) -> str:
 
 
 def _ask_time(state: Gateway, now_ns: int) -> tuple[Gateway, Effects]:
-    state = _queue(state, Work(asked=AskTime(), begun_ns=now_ns), first=True)
+    state = _queue(state, Work(asked=AskTime(), begun_ns=now_ns))
     return state, (SetTimer(timer="clock", due_ns=now_ns + state.settings.clock_ns),)
 
 
 def _timed(state: Gateway, work: Work, message: CallAnswered, now_ns: int) -> tuple[Gateway, Effects]:
     """Half the round trip is taken off: the answer was written somewhere in its middle."""
     if message.status != 200:
-        return state, NO_EFFECTS
+        return _untimed(state, now_ns)
     try:
         venue_ns = border.decode_time_ms(message.body) * 1_000_000
     except BadWire:
-        return state, (Count(metric="trader_wire_malformed_total"),)
+        state, effects = _untimed(state, now_ns)
+        return state, (*effects, Count(metric="trader_wire_malformed_total"))
     offset_ns = venue_ns - (work.begun_ns + now_ns) // 2
     health = replace(state.health, clock_offset_ns=offset_ns)
-    return replace(state, health=health), (SignWith(offset_ns=offset_ns), Tell(to="risk", message=health))
+    state = _unparked(replace(state, health=health))
+    return state, (SignWith(offset_ns=offset_ns), Tell(to="risk", message=health))
+
+
+def _untimed(state: Gateway, now_ns: int) -> tuple[Gateway, Effects]:
+    """The venue's clock was not heard: ask again soon, and sign what waits for it with what is known."""
+    again_ns = min(state.settings.clock_ns, _CLOCK_AGAIN_NS)
+    return _unparked(state), (SetTimer(timer="clock", due_ns=now_ns + again_ns),)
+
+
+def _unparked(state: Gateway) -> Gateway:
+    waiting = state.unsigned
+    state = replace(state, unsigned=())
+    for work in reversed(waiting):
+        state = _queue(state, work, again=True)
+    return state
 
 
 def _noted(state: Gateway, work: Work, status: int, now_ns: int) -> tuple[Gateway, Effects]:
     """Keep the venue's health, and tell risk when it changed. 0: no answer at all. Other 4xx are answers too.
 
-    Only a signed call says anything about the credentials.
+    Only a signed call says anything about the credentials, and only its 429 is about orders: market data has a
+    budget of its own at the venue.
     """
     health, before = state.health, state.health
-    signed = calls.lane(work.asked) is not Lane.PUBLIC
-    if status == 429:
+    signed = _signed(work)
+    if status == 429 and signed:
         health = replace(health, rate_limited_until_ns=now_ns + state.settings.rate_limit_pause_ns)
     if status == 0 or status >= 500 or status == 429:
         health = replace(health, consecutive_errors=health.consecutive_errors + 1)
-    elif status == 401:
+    elif status == 401 and signed:
         health = replace(health, auth_failing=True)
     else:
         failing = health.auth_failing and not signed

@@ -138,7 +138,7 @@ class HttpEdge:
         timeout = aiohttp.ClientTimeout(total=call.timeout_s, sock_connect=CONNECT_S)
         try:
             async with self._session.request(
-                endpoint.method, url, data=call.body or None, headers=headers, timeout=timeout
+                endpoint.method, url, data=call.body or None, headers=headers, timeout=timeout, allow_redirects=False
             ) as answer:
                 body = await answer.content.read(MAX_BODY)
                 while not answer.content.at_eof() and len(body) < MAX_BODY:

@@ -24,9 +24,9 @@ class Bucket(Value, frozen=True, kw_only=True):
     at_ns: int = 0
 
 
-def bucket(rate: float, burst: float) -> Bucket:
-    """A full bucket."""
-    return Bucket(rate=rate, burst=burst, tokens=burst)
+def bucket(rate: float, burst: float, tokens: float | None = None) -> Bucket:
+    """A bucket that is full, or has `tokens` to begin with."""
+    return Bucket(rate=rate, burst=burst, tokens=burst if tokens is None else tokens)
 
 
 def take(held: Bucket, now_ns: int) -> tuple[Bucket, bool]:
