@@ -72,7 +72,7 @@ def initial(settings: Settings) -> Gateway:
     }
     buckets = {name: limiter.bucket(*rate) for name, rate in rates.items()}
     # The venue counts by address what our predecessor, a second ago perhaps, has spent: begin with next to nothing.
-    buckets[Lane.PUBLIC] = limiter.bucket(*settings.public, tokens=1.0)
+    buckets[Lane.PUBLIC] = limiter.bucket(*settings.public, tokens=2.0)
     return Gateway(settings=settings, epoch=settings.epoch, buckets=buckets)
 
 
