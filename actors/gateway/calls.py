@@ -156,10 +156,10 @@ def answer(work: Work, body: bytes, now_ns: int) -> Work | Message:
             return _fills(work, asked, body)
         case ListAccounts() as asked:
             accounts = border.decode_accounts(body)
-            work = _grown(work, translate.balances(accounts.accounts))
+            work = _grown(work, tuple(translate.balance(a) for a in accounts.accounts))
             if accounts.has_next and accounts.cursor:
                 return replace(work, cursor=accounts.cursor)
-            wallets = tuple(r for r in work.rows if isinstance(r, Balance))
+            wallets = translate.summed(r for r in work.rows if isinstance(r, Balance))
             return AccountsListed(request_id=asked.request_id, asked_ns=work.begun_ns, balances=wallets)
         case ListProducts() as asked:
             good, refused = border.decode_products(body)

@@ -26,7 +26,7 @@ class Bucket(Value, frozen=True, kw_only=True):
 
 def bucket(rate: float, burst: float, tokens: float | None = None) -> Bucket:
     """A bucket that is full, or has `tokens` to begin with."""
-    return Bucket(rate=rate, burst=burst, tokens=burst if tokens is None else tokens)
+    return Bucket(rate=rate, burst=burst, tokens=burst if tokens is None else min(burst, tokens))
 
 
 def take(held: Bucket, now_ns: int) -> tuple[Bucket, bool]:

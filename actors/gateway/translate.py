@@ -133,13 +133,18 @@ def fill(row: wire.Fill) -> FillRecord:
     )
 
 
-def balances(rows: Iterable[Account]) -> tuple[Balance, ...]:
-    """One row per currency: wallets of the same currency are summed."""
+def balance(row: Account) -> Balance:
+    """One wallet."""
+    return Balance(currency=row.currency, available=Decimal(row.available_balance.value), hold=Decimal(row.hold.value))
+
+
+def summed(wallets: Iterable[Balance]) -> tuple[Balance, ...]:
+    """One row per currency, whichever pages its wallets stood on."""
     available: dict[str, Decimal] = {}
     hold: dict[str, Decimal] = {}
-    for row in rows:
-        available[row.currency] = available.get(row.currency, ZERO) + Decimal(row.available_balance.value)
-        hold[row.currency] = hold.get(row.currency, ZERO) + Decimal(row.hold.value)
+    for wallet in wallets:
+        available[wallet.currency] = available.get(wallet.currency, ZERO) + wallet.available
+        hold[wallet.currency] = hold.get(wallet.currency, ZERO) + wallet.hold
     return tuple(Balance(currency=name, available=available[name], hold=hold[name]) for name in sorted(available))
 
 
