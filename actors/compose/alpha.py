@@ -1,13 +1,12 @@
 """The alpha process: the strategy host behind a bridge. It may load what it likes and die when it likes."""
 
 import asyncio
-import os
 import signal
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from actors.compose.common import launch_of, orphaned
+from actors.compose.common import launch_of, orphaned, root_of
 from actors.runtime import logging
 from actors.runtime.bridge import Bridge
 from actors.runtime.clock import SystemClock
@@ -51,7 +50,7 @@ async def run(state_dir: Path, groups: Iterable[Group], actors: Iterable[tuple[C
     node.start()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _end, loop, ended, 0)
-    orphan = loop.create_task(orphaned(os.getppid()))
+    orphan = loop.create_task(orphaned(root_of(state_dir)))
     orphan.add_done_callback(lambda _: _end(loop, ended, 0))
     return await ended
 

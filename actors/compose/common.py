@@ -32,6 +32,17 @@ def key_of(launched: Launch) -> SigningKey | None:
     return load_key_file(text)
 
 
+def root_of(state_dir: Path) -> int:
+    """The root process by the lock it holds: it may have died before this process could ask who its parent is.
+
+    Without a root, as where one process is measured alone, the parent.
+    """
+    try:
+        return int((state_dir / "lock").read_text())
+    except (OSError, ValueError):
+        return os.getppid()
+
+
 async def orphaned(parent: int) -> None:
     """Return when the process `parent`, which started this one, is gone: nobody would restart or stop us any more."""
     while os.getppid() == parent:  # noqa: ASYNC110 - the kernel tells no event of a parent's death

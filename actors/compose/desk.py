@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry
 
 from actors.compose import roles
-from actors.compose.common import key_of, launch_of, orphaned, signer
+from actors.compose.common import key_of, launch_of, orphaned, root_of, signer
 from actors.compose.roles import Outside, Rows
 from actors.control.edge import ControlEdge, Hooks
 from actors.feed.connection import feed_name
@@ -90,7 +90,7 @@ class Desk:
         self._node.start()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop, number.name)
-        orphan = loop.create_task(orphaned(os.getppid()))
+        orphan = loop.create_task(orphaned(root_of(self._state_dir)))
         orphan.add_done_callback(lambda task: None if task.cancelled() else self._stop("the root process is gone"))
         code = await self._ended
         orphan.cancel()
@@ -200,6 +200,9 @@ async def run(state_dir: Path, groups: Iterable[Group], actors: Rows) -> int:
     sys.setswitchinterval(SWITCH_S)
     launch = launch_of(state_dir)
     logging.configure("desk", state_dir, launch.policy.monitoring.log_level)
+    if os.getppid() != root_of(state_dir):
+        sys.stderr.write("the desk does not start: the root process that wanted it is gone\n")
+        return REFUSED
     with (state_dir / "desk.lock").open("a") as lock:  # falls with this process, whatever ends it
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
