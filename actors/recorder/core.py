@@ -60,7 +60,7 @@ def step(state: State, message: Message, now_ns: int) -> tuple[State, Effects]:
         case CommitRequest() | Append():
             return _take(state, message, now_ns)
         case LoadInTurn():
-            return _flush(_with(state, message))
+            return _load(state, message)
         case Flush():
             return _flush(state)
         case Wake(timer="flush") | Wake(timer="probe"):
@@ -91,6 +91,13 @@ def _take(state: State, request: Request, now_ns: int) -> tuple[State, Effects]:
     if isinstance(request, CommitRequest):
         return after, (Tell(to=NAME, message=Flush()),) if first_wait else NO_EFFECTS
     return after, (SetTimer(timer="flush", due_ns=now_ns + APPEND_DELAY_NS),) if not state.pending else NO_EFFECTS
+
+
+def _load(state: State, load: LoadInTurn) -> tuple[State, Effects]:
+    """Entries alone change no record: a new order's actor need not wait for their sync."""
+    if any(isinstance(request, CommitRequest) for request in state.pending):
+        return _flush(_with(state, load))
+    return state, (Read(load=load),)
 
 
 def _with(state: State, request: Request) -> State:

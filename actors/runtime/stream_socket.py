@@ -26,7 +26,10 @@ OPEN_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 1.0
 BATCH_FRAMES = 32
 GATHER_S = 0.01
-"""Batches are at least so far apart unless full: a frame that comes alone goes at once, a burst is worth one wake."""
+"""While frames come densely, batches are at least so far apart unless full: a burst is worth one wake."""
+DENSE_S = 0.001
+"""Frames closer than this on average are dense; others go at once, for an exit may hang on each."""
+SMOOTH = 8
 MAX_WAITING_FRAMES = 20_000
 MAX_WAITING_BYTES = 128 * 1024 * 1024
 ABNORMAL = 1006
@@ -104,6 +107,7 @@ class StreamSocket:
         self._lost = False
         self._taken = False  # nothing is handed over before `SocketOpened`
         self._handed_s = 0.0
+        self._gap_s = 1.0  # smoothed time between frames
         self._alarm: asyncio.TimerHandle | None = None
         self._close_reason = ""
 
@@ -224,7 +228,7 @@ class StreamSocket:
             return
         loop = asyncio.get_running_loop()
         full, early_s = len(self._waiting) >= BATCH_FRAMES, self._handed_s + GATHER_S - loop.time()
-        if full or early_s <= 0:
+        if full or early_s <= 0 or self._gap_s > DENSE_S:
             self._give(loop.time())
         elif self._alarm is None:
             self._alarm = loop.call_later(early_s, self._gathered)
@@ -235,7 +239,8 @@ class StreamSocket:
             self._give(asyncio.get_running_loop().time())
 
     def _give(self, now_s: float) -> None:
-        self._handed_s = now_s
+        gap_s, self._handed_s = (now_s - self._handed_s) / len(self._waiting), now_s
+        self._gap_s += (min(gap_s, GATHER_S) - self._gap_s) / SMOOTH
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None

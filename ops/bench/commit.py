@@ -4,18 +4,21 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from actors.recorder.disk import LmdbStore
 from actors.recorder.edge import RecorderEdge, take_snapshot
 from actors.recorder.effects import Write
 from actors.recorder.recovery import check_start
+from ops.bench.figures import Figure, told
 from protocol import codec
 from protocol.base import Message
 from protocol.journal import CommitRequest, Draft, EntryKind
 from protocol.lifecycle import Beat, StoreRecord
 
+BENCH = "commit"
 VALUE_BYTES = 2048
 GROUP = 50
 ROUNDS = 200
@@ -59,6 +62,17 @@ def run(folder: Path | None = None, rounds: int = ROUNDS) -> dict[str, float]:
             return {**_commits(store, rounds), **_sync(Path(made) / "plain", rounds), **_start(store)}
         finally:
             store.close()
+
+
+def figures(found: dict[str, Any]) -> Iterator[Figure]:
+    """Commits beside a bare sync; a start of this journal with and without snapshot."""
+    for name in ("commit", f"group_of_{GROUP}", "bare_fdatasync"):
+        for part in ("p50", "p99"):
+            yield told(BENCH, f"{name}_{part}", found[f"{name}_{part}_us"], "us")
+    yield told(BENCH, "commit_over_bare_fdatasync", found["commit_p50_us"] / found["bare_fdatasync_p50_us"], "x")
+    for how in ("with", "without"):
+        name = f"start_{how}_snapshot"
+        yield told(BENCH, f"{name}_of_{found['start_entries']:.0f}_entries", found[f"{name}_ms"], "ms")
 
 
 def _commits(store: LmdbStore, rounds: int) -> dict[str, float]:

@@ -9,7 +9,7 @@ import itertools
 import statistics
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import pykka
@@ -21,9 +21,11 @@ from actors.runtime.pumps import ThreadLoop, ThreadPump
 from actors.runtime.restarts import Child, Group
 from actors.runtime.role import Role
 from actors.runtime.tree import Member
+from ops.bench.figures import Figure, at_least, at_most, p50, p99, told
 from protocol.base import NO_EFFECTS, Effects, Lane, Message
 from protocol.effects import Tell
 
+BENCH = "messaging"
 STAGES = 5
 BATCH = 1000
 SLOW_HANDLER_S = 0.0007  # a sleep overshoots: handlers stay at 1 ms or under
@@ -208,17 +210,29 @@ def hand_over_us(samples: int) -> float:
     return statistics.median(waits)
 
 
-def run(rounds: int = 200) -> dict[str, float]:
-    """All figures of this bench. `rounds` of 1000 messages each; about five seconds at the usual number."""
-    waits = sorted(control_wait_ms(200))
+def run(rounds: int = 200, samples: int = 200) -> dict[str, float]:
+    """All figures of this bench. `rounds` of 1000 messages each; about five seconds at the usual numbers."""
+    waits = control_wait_ms(samples)
     return {
         "stepped_one_per_s": stepped_rate(1, rounds),
         "stepped_pipeline_of_5_per_s": stepped_rate(STAGES, rounds),
-        "threading_one_per_s": threaded_rate(1, rounds // 4),
-        "threading_pipeline_of_5_per_s": threaded_rate(STAGES, rounds // 8),
+        "threading_one_per_s": threaded_rate(1, max(1, rounds // 4)),
+        "threading_pipeline_of_5_per_s": threaded_rate(STAGES, max(1, rounds // 8)),
         "asyncio_queue_one_per_s": asyncio.run(_queue_rate(1, rounds)),
-        "asyncio_queue_pipeline_of_5_per_s": asyncio.run(_queue_rate(STAGES, rounds // 4)),
-        "control_wait_p50_ms": statistics.median(waits),
-        "control_wait_p99_ms": waits[int(len(waits) * 0.99)],
-        "thread_hand_over_p50_us": hand_over_us(200),
+        "asyncio_queue_pipeline_of_5_per_s": asyncio.run(_queue_rate(STAGES, max(1, rounds // 4))),
+        "control_wait_p50_ms": p50(waits),
+        "control_wait_p99_ms": p99(waits),
+        "thread_hand_over_p50_us": hand_over_us(samples),
     }
+
+
+def figures(found: dict[str, Any]) -> Iterator[Figure]:
+    """The bounds: a million a second, 0.3 million through five, 3 ms for control; peers as ratios of ours to theirs."""
+    for path, least in (("one", 1_000_000), ("pipeline_of_5", 300_000)):
+        rate = found[f"stepped_{path}_per_s"]
+        yield at_least(told(BENCH, f"stepped_{path}", rate, "msg/s"), least)
+        for peer in ("threading", "asyncio_queue"):
+            yield told(BENCH, f"stepped_{path}_over_{peer}", rate / found[f"{peer}_{path}_per_s"], "x")
+    yield told(BENCH, "control_wait_p50", found["control_wait_p50_ms"], "ms")
+    yield at_most(told(BENCH, "control_wait_p99", found["control_wait_p99_ms"], "ms"), 3.0)
+    yield told(BENCH, "thread_hand_over_p50", found["thread_hand_over_p50_us"], "us")
