@@ -1,6 +1,6 @@
 """Decimal helpers. Every rounding says its direction; nothing here touches a binary float."""
 
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from decimal import Decimal
 
 ZERO = Decimal(0)
 ONE = Decimal(1)
@@ -10,18 +10,21 @@ PCT = Decimal(100)
 
 def floor_to(value: Decimal, increment: Decimal) -> Decimal:
     """The largest multiple of `increment` that is not above `value`. Raises ValueError: increment not positive."""
-    return _grid(value, increment, ROUND_FLOOR)
+    units = _units(value, increment)
+    return (units - 1 if units * increment > value else units) * increment
 
 
 def ceil_to(value: Decimal, increment: Decimal) -> Decimal:
     """The smallest multiple of `increment` that is not below `value`. Raises ValueError: increment not positive."""
-    return _grid(value, increment, ROUND_CEILING)
+    units = _units(value, increment)
+    return (units + 1 if units * increment < value else units) * increment
 
 
-def _grid(value: Decimal, increment: Decimal, rounding: str) -> Decimal:
+def _units(value: Decimal, increment: Decimal) -> Decimal:
+    """How many whole increments, towards zero: exact, where a quotient would be rounded to the context's digits."""
     if not increment > 0:
         raise ValueError(f"increment must be positive, got {increment}")
-    return (value / increment).to_integral_value(rounding=rounding) * increment
+    return value // increment
 
 
 def bps_of(value: Decimal, bps: Decimal) -> Decimal:

@@ -188,18 +188,21 @@ def _ask_reconcile(state: Control, asked: Asked, request: Rearm) -> tuple[Contro
         text = "the file KILL_SWITCH is still there: remove it first"
         return state, (_answer(asked.connection, REFUSED, text),)
     name = f"rearm/{asked.connection}"
-    waiting = {**state.waiting, name: asked.connection}
     ask = Reconcile(request_id=name, reply_to="control")
-    state = replace(state, waiting=waiting, rearm=request)
+    state = replace(state, waiting={**state.waiting, name: asked.connection}, rearms={**state.rearms, name: request})
     return state, (Tell(to="portfolio", message=ask),)
 
 
 def _reconciled(state: Control, message: Reconciled) -> tuple[Control, Effects]:
-    connection = state.waiting.get(message.request_id)
-    if connection is None or state.rearm is None:
+    name = message.request_id
+    if name not in state.rearms:
         return state, NO_EFFECTS
-    waiting = {k: v for k, v in state.waiting.items() if k != message.request_id}
-    request, state = state.rearm, replace(state, waiting=waiting, rearm=None)
+    request, connection = state.rearms[name], state.waiting[name]
+    state = replace(
+        state,
+        waiting={k: v for k, v in state.waiting.items() if k != name},
+        rearms={k: v for k, v in state.rearms.items() if k != name},
+    )
     if not message.ok:
         return state, (_answer(connection, REFUSED, f"not rearmed, reconciliation failed: {message.detail}"),)
     return state, (PassOn(connection=connection, request=request),)

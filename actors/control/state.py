@@ -54,6 +54,6 @@ class Control(Value, frozen=True, kw_only=True):
     records: tuple[CycleRecord, ...] = ()
     judged: tuple[BatchJudged, ...] = ()
     waiting: dict[str, int] = field(default_factory=dict)
-    rearm: Rearm | None = None
+    rearms: dict[str, Rearm] = field(default_factory=dict)
     stopping: Stopping | None = None
     drills: int = 0

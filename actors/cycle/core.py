@@ -85,7 +85,7 @@ def _during(state: Cycle, cycle: Open, message: Message, now_ns: int) -> tuple[C
     match message:
         case AlphaDown() if cycle.stage == "strategies":
             return _close(state, cycle, "data_unavailable:strategies", now_ns)
-        case Wake(timer="stage"):
+        case Wake(timer="stage") if now_ns - cycle.stage_ns >= state.settings.stage_limit_ns:
             return _close(state, cycle, f"data_unavailable:{cycle.stage}", now_ns)
         case Reconciled() if cycle.stage == "reconcile" and message.request_id == _name(cycle.number):
             return _reconciled(state, cycle, message, now_ns)

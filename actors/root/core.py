@@ -156,8 +156,8 @@ def _exited(root: Root, event: Exited, now_ns: int) -> tuple[Root, tuple[Action,
         return root, (Start(name=event.name),)
     deaths = tuple(t for t in (*root.deaths_ns, now_ns) if now_ns - t < STORM_NS)
     root = replace(root, deaths_ns=deaths)
-    if len(deaths) < STORM:
-        return root, (Start(name=DESK),)
+    if len(deaths) < STORM:  # a storm that is over may be followed by another
+        return replace(root, stormed=False), (Start(name=DESK),)
     actions: tuple[Action, ...] = (Start(name=DESK, after_ns=STORM_PAUSE_NS),)
     if root.stormed:
         return root, actions

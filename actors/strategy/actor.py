@@ -81,6 +81,7 @@ def settings(policy: Policy) -> HostSettings:
             for row in enabled
         ),
         max_total=policy.strategy.max_total_proposals_per_cycle,
+        disabled=tuple(row.name for row in policy.strategy.strategies if not row.enabled),
     )
 
 

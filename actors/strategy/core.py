@@ -9,7 +9,7 @@ from msgspec import field
 from msgspec.structs import replace
 
 from actors.strategy.aggregate import aggregate
-from actors.strategy.base import Budget, MarketWindow, Strategy, StrategyContext
+from actors.strategy.base import Budget, Ideas, MarketWindow, Strategy, StrategyContext
 from actors.strategy.triggers.scan import ScanRules, scan
 from protocol.base import NO_EFFECTS, Effects, Message, Value
 from protocol.effects import LogLine, Tell
@@ -22,12 +22,13 @@ KEPT = {3600: 200, 900: 100, 300: 60}
 
 
 class HostSettings(Value, frozen=True, kw_only=True):
-    """The products followed, what the scan wants, and each enabled strategy's budget."""
+    """The products followed, what the scan wants, each enabled strategy's budget, and which ones are switched off."""
 
     products: tuple[ProductId, ...]
     scan: ScanRules
     budgets: tuple[Budget, ...]
     max_total: int
+    disabled: tuple[str, ...] = ()
 
 
 class Host(Value, frozen=True, kw_only=True):
@@ -78,13 +79,12 @@ class StepFunction:
         )
         proposals: list[TradeProposal] = []
         passed = [*missing, *quiet]
-        logs = []
+        logs = [_skipped(name) for name in host.settings.disabled]
         for strategy in self._strategies:
-            ideas = strategy.generate_proposals(context)
+            ideas, log = _ran(strategy, context)
             proposals += ideas.proposals
             passed += ideas.passed
-            fields = (("strategy", strategy.name), ("proposals_count", str(len(ideas.proposals))))
-            logs.append(LogLine(level="info", event="strategy_ran", fields=fields))
+            logs.append(log)
         kept, cut = aggregate(proposals, host.settings.budgets, host.settings.max_total)
         made = ProposalsMade(
             cycle=cycle.cycle,
@@ -96,8 +96,23 @@ class StepFunction:
         return Tell(to="cycle", message=made), *logs
 
 
+def _skipped(name: str) -> LogLine:
+    return LogLine(level="info", event="strategy_skipped", fields=(("strategy", name), ("reason", "disabled")))
+
+
+def _ran(strategy: Strategy, context: StrategyContext) -> tuple[Ideas, LogLine]:
+    """One strategy's ideas. One that fails has none, and takes no other along (pipeline.md §8)."""
+    try:
+        ideas = strategy.generate_proposals(context)
+    except Exception as exc:  # noqa: BLE001 - whatever a strategy raises is its own failure alone
+        fields = (("strategy", strategy.name), ("error", f"{type(exc).__name__}: {exc}"))
+        return Ideas(), LogLine(level="error", event="strategy_failed", fields=fields)
+    fields = (("strategy", strategy.name), ("proposals_count", str(len(ideas.proposals))))
+    return ideas, LogLine(level="info", event="strategy_ran", fields=fields)
+
+
 def _closed(host: Host, message: CandleClosed) -> Host:
-    """Append a bar, or replace the one of the same start; a series that was never begun stays empty."""
+    """Append a bar, or replace the one of the same start; what is older than the newest says nothing new."""
     key = (message.product_id, message.granularity_s)
     bars = host.series.get(key, ())
     if bars and bars[-1].start_s == message.bar.start_s:

@@ -52,7 +52,7 @@ def step(state: Universe, message: Message, now_ns: int) -> tuple[Universe, Effe
         case CandleHistory() if (message.product_id, message.granularity_s) == (BTC, HOUR_S):
             return replace(state, hours=message.bars[-LOOKBACK:]), NO_EFFECTS
         case CandleClosed() if (message.product_id, message.granularity_s) == (BTC, HOUR_S):
-            return replace(state, hours=(*state.hours, message.bar)[-LOOKBACK:]), NO_EFFECTS
+            return replace(state, hours=_appended(state.hours, message.bar)), NO_EFFECTS
         case UniverseWanted():
             return _view(state, now_ns)
         case ProductsListed():
@@ -63,6 +63,11 @@ def step(state: Universe, message: Message, now_ns: int) -> tuple[Universe, Effe
             ask = ListProducts(request_id="products", reply_to="universe", product_ids=state.settings.products())
             return state, (Tell(to="gateway", message=ask),)
     return state, NO_EFFECTS
+
+
+def _appended(hours: tuple[Bar, ...], bar: Bar) -> tuple[Bar, ...]:
+    """With one hour more; one that is known already, or older, is not counted again."""
+    return hours if hours and bar.start_s <= hours[-1].start_s else (*hours, bar)[-LOOKBACK:]
 
 
 def _listed(state: Universe, message: ProductsListed, now_ns: int) -> tuple[Universe, Effects]:
