@@ -1,0 +1,70 @@
+"""Every bench runs at a tiny size and tells its figures; they are not judged on a machine that does other work."""
+
+import json
+import math
+
+import pytest
+
+import ops.cli
+from ops import bench
+from ops.bench import commit, exit_path, footprint, ingest, messaging, orders
+from ops.bench.figures import at_least, at_most, p50, p99, told
+
+
+def sound(figures):
+    figures = list(figures)
+    assert figures
+    assert all(math.isfinite(figure.value) and figure.unit for figure in figures)
+    assert all((figure.bound == "") is (figure.holds is None) for figure in figures)
+    return {figure.name: figure for figure in figures}
+
+
+def test_messaging_tells_rates_with_peers_and_waits():
+    found = sound(messaging.figures(messaging.run(rounds=2, samples=5)))
+    assert found["stepped_one"].value > 0
+    assert found["control_wait_p99"].value >= found["control_wait_p50"].value
+
+
+def test_commit_tells_the_disk_and_the_start(tmp_path):
+    found = sound(commit.figures(commit.run(tmp_path, rounds=3)))
+    assert found["commit_p50"].value > 0
+
+
+def test_orders_leave_nothing():
+    found = sound(orders.figures(orders.run(live=20, finished=60, warm_up=40, rounds=1)))
+    assert found["threads_left_by_60"].value == 0
+    assert found["actors_left_by_60"].value == 0
+
+
+def test_a_bench_that_misses_a_bound_ends_with_failure(monkeypatch, capsys, tmp_path):
+    figures = [at_most(told("orders", "late", 3.0, "ms"), 2.0), at_least(told("orders", "rate", 5.0, "/s"), 4.0)]
+    monkeypatch.setattr(bench, "measured", lambda name: figures)
+    assert ops.cli.run(["bench", "orders", "--json", "--state", str(tmp_path)]) == 1
+    assert [row["holds"] for row in json.loads(capsys.readouterr().out)] == [False, True]
+    monkeypatch.setattr(bench, "measured", lambda name: figures[1:])
+    assert ops.cli.run(["bench", "orders", "--state", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split("\t") == ["orders", "rate", "5", "/s", ">= 4", "yes"]
+
+
+def test_percentiles_are_samples():
+    assert p50([3.0, 1.0, 2.0]) == 2.0
+    assert p99([float(n) for n in range(1000)]) == 990.0
+    assert p99([7.0]) == 7.0
+
+
+@pytest.mark.slow
+def test_ingest_compares_with_a_bare_client():
+    found = sound(ingest.figures(ingest.run(rounds=1)))
+    assert found["flooded_bare"].value > 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_an_exit_reaches_the_venue():
+    found = sound(exit_path.figures(exit_path.run(samples=15)))
+    assert found["socket_to_order_p50"].value > 0
+
+
+@pytest.mark.slow
+def test_the_desk_loads():
+    assert footprint.import_s() > 0
