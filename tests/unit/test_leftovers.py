@@ -98,6 +98,7 @@ def test_an_old_desk_is_asked_and_then_killed(tmp_path, frozen):
     with holder(tmp_path / "desk.lock", "plain" if frozen else "deaf") as process:
         if frozen:
             process.send_signal(signal.SIGSTOP)
+            os.waitid(os.P_PID, process.pid, os.WSTOPPED)  # until it stands still a SIGTERM would overtake the stop
         end(tmp_path, left)
         assert process.wait(1.0) == -signal.SIGKILL
 
