@@ -1,0 +1,202 @@
+"""Who may be traded: the first check that fails is the reason, a bound itself passes, and no data means no (U1)."""
+
+from decimal import Decimal
+
+import pytest
+from msgspec.structs import replace
+
+from actors.universe.actor import settings
+from actors.universe.core import RULE_READERS, Universe, step
+from protocol.effects import LogLine, SetTimer, Tell
+from protocol.ids import ProductId
+from protocol.instants import SECOND_NS
+from protocol.lifecycle import Recover, Wake
+from protocol.market import Bar, CandleClosed, CandleHistory, ProductsKnown
+from protocol.strategy import Regime, UniverseView, UniverseWanted
+from protocol.venue import ListProducts, ProductsListed, QueryFailed
+from tests.support.desk_scenes import BTC, ETH, NOON_NS, policy, product_rules, quote
+
+pytestmark = pytest.mark.req("U1")
+
+D = Decimal
+HOUR_S = 3600
+
+
+def tier(number=1):
+    return next(t for t in settings(policy()).bounds.tiers if t.tier == number)
+
+
+class Rig:
+    """A universe with rules and quotes of this moment for every configured product."""
+
+    def __init__(self, *, ready=True, **bounds):
+        base = settings(policy())
+        self.now_ns = NOON_NS
+        self.state = Universe(settings=replace(base, bounds=replace(base.bounds, **bounds)))
+        if ready:
+            products = self.state.settings.products()
+            rules = tuple(product_rules(p) for p in products)
+            self.tell(ProductsListed(request_id="products", products=rules), *(quote(p) for p in products))
+
+    def tell(self, *messages):
+        for message in messages:
+            self.state, self.effects = step(self.state, message, self.now_ns)
+        return self
+
+    def rules(self, product, **changes):
+        rows = {**self.state.rules, product: product_rules(product, **changes)}
+        return self.tell(ProductsListed(request_id="products", products=tuple(rows.values())))
+
+    def view(self):
+        """What it tells, to everybody the same."""
+        self.tell(UniverseWanted(cycle=1))
+        views = {e.to: e.message for e in self.effects if isinstance(e, Tell)}
+        assert set(views) == {"cycle", "risk", "control"}
+        assert len({repr(v) for v in views.values()}) == 1
+        assert isinstance(views["cycle"], UniverseView)
+        return views["cycle"]
+
+    def why(self, product=BTC):
+        view = self.view()
+        if any(a.product_id == product for a in view.eligible):
+            return "eligible"
+        (found,) = [x for x in view.excluded if x.product_id == product]
+        return found.reason
+
+
+T = tier()
+CHECKS = {
+    "everything is fine": (lambda r: r, "eligible"),
+    "volume at its floor": (lambda r: r.rules(BTC, volume_24h_usd=T.min_volume_usd), "eligible"),
+    "volume below its floor": (lambda r: r.rules(BTC, volume_24h_usd=T.min_volume_usd - 1), "volume"),
+    "no volume known": (lambda r: r.rules(BTC, volume_24h_usd=None), "no_market_data"),
+    "spread at its bound": (lambda r: r.tell(quote(BTC, "99.9", "100.1")), "eligible"),
+    "spread above its bound": (lambda r: r.tell(quote(BTC, "99.89", "100.11")), "spread"),
+    "depth at its floor": (
+        lambda r: r.tell(quote(BTC, bid_depth_usd=T.min_depth_usd - 1, ask_depth_usd=D(1))),
+        "eligible",
+    ),
+    "depth below its floor": (
+        lambda r: r.tell(quote(BTC, bid_depth_usd=T.min_depth_usd - 1, ask_depth_usd=D(0))),
+        "depth",
+    ),
+    "offline": (lambda r: r.rules(BTC, status="offline"), "product_disabled"),
+    "a status nobody knows": (lambda r: r.rules(BTC, status=""), "product_disabled"),
+    "only cancels": (lambda r: r.rules(BTC, cancel_only=True), "product_disabled"),
+    "only limits": (lambda r: r.rules(BTC, limit_only=True), "product_disabled"),
+    "only post-only": (lambda r: r.rules(BTC, post_only=True), "product_disabled"),
+    "trading disabled": (lambda r: r.rules(BTC, trading_disabled=True), "product_disabled"),
+    "in an auction": (lambda r: r.rules(BTC, auction_mode=True), "product_disabled"),
+    "not for this account": (lambda r: r.rules(BTC, view_only=True), "product_disabled"),
+    "delisted comes before thin": (lambda r: r.rules(BTC, status="delisted", volume_24h_usd=D(0)), "product_disabled"),
+    "thin comes before wide": (
+        lambda r: r.rules(BTC, volume_24h_usd=D(0)).tell(quote(BTC, "90", "110")),
+        "volume",
+    ),
+}
+
+
+def test_the_shipped_bounds_are_those_of_the_table():
+    assert (T.min_volume_usd, T.max_spread_bps) == (D(10_000_000), D(20))
+
+
+@pytest.mark.parametrize(("act", "expected"), CHECKS.values(), ids=CHECKS)
+def test_checks(act, expected):
+    assert act(Rig()).why() == expected
+
+
+def test_an_exclusion_carries_tier_value_and_limit():
+    found = Rig().rules(BTC, volume_24h_usd=D(5)).view().excluded
+    (btc,) = [x for x in found if x.product_id == BTC]
+    assert (btc.tier, btc.reason, btc.value, btc.limit) == (1, "volume", 5.0, float(T.min_volume_usd))
+
+
+def test_never_trade_comes_first():
+    assert Rig(never=frozenset({BTC})).rules(BTC, status="offline").why() == "never_trade"
+
+
+NO_DATA = {
+    "no quote yet": lambda rig: rig.tell(
+        ProductsListed(request_id="products", products=tuple(product_rules(p) for p in rig.state.settings.products()))
+    ),
+    "no rules yet": lambda rig: rig.tell(quote(BTC)),
+    "rules that no longer name it": lambda rig: rig.tell(
+        quote(BTC), ProductsListed(request_id="products", products=(product_rules(ETH),))
+    ),
+}
+
+
+@pytest.mark.parametrize("act", NO_DATA.values(), ids=NO_DATA)
+def test_no_data_is_not_eligible(act):
+    rig = Rig(ready=False)
+    act(rig)
+    assert rig.why() == "no_market_data"
+
+
+@pytest.mark.req("ST1")
+@pytest.mark.parametrize(("late_ns", "expected"), [(0, "eligible"), (1, "no_market_data")], ids=["at its age", "older"])
+def test_a_quote_is_believed_to_its_age_and_no_longer(late_ns, expected):
+    rig = Rig()
+    rig.now_ns += rig.state.settings.bounds.quote_age_ns + late_ns
+    assert rig.why() == expected
+
+
+def test_nothing_is_eligible_in_a_crash_and_the_regime_is_told():
+    rig = Rig()
+    falling = tuple(
+        Bar(start_s=i * HOUR_S, open=100, high=101, low=80, close=100 - i * 0.08, volume=1) for i in range(168)
+    )
+    view = rig.tell(CandleHistory(product_id=BTC, granularity_s=HOUR_S, bars=falling)).view()
+    assert (view.regime, view.eligible) == (Regime.CRASH, ())
+    assert {x.reason for x in view.excluded} == {"regime_tier_zero"}
+    assert view.trend_pct == pytest.approx(-13.36)
+
+
+def test_every_configured_product_is_either_eligible_or_excluded():
+    view = Rig().rules(ETH, status="offline").view()
+    named = sorted([a.product_id for a in view.eligible] + [x.product_id for x in view.excluded])
+    assert named == sorted(policy().universe.products)
+
+
+def closed(number, close=100.0, product=BTC, seconds=HOUR_S):
+    bar = Bar(start_s=number * seconds, open=close, high=close, low=close, close=close, volume=1)
+    return CandleClosed(product_id=product, granularity_s=seconds, bar=bar)
+
+
+def test_only_bitcoin_s_hours_count_each_once_and_no_more_than_a_week():
+    rig = Rig().tell(*(closed(i) for i in range(200)))
+    assert len(rig.state.hours) == 168
+    rig.tell(closed(199, 1.0), closed(150, 1.0), closed(300, 1.0, ETH), closed(9000, 1.0, seconds=900))
+    assert {bar.close for bar in rig.state.hours} == {100.0}
+    assert rig.state.hours[-1].start_s == 199 * HOUR_S
+
+
+def test_rules_are_asked_at_the_start_and_again_told_to_their_readers_and_renewed():
+    rig = Rig(ready=False).tell(Recover())
+    (ask,) = [e for e in rig.effects if isinstance(e, Tell)]
+    assert ask.to == "gateway"
+    assert ask.message == ListProducts(
+        request_id="products", reply_to="universe", product_ids=rig.state.settings.products()
+    )
+    rig.rules(BTC)
+    assert [e.to for e in rig.effects if isinstance(e, Tell) and isinstance(e.message, ProductsKnown)] == list(
+        RULE_READERS
+    )
+    (timer,) = [e for e in rig.effects if isinstance(e, SetTimer)]
+    assert timer.due_ns == rig.now_ns + 300 * SECOND_NS
+    assert rig.tell(Wake(timer="products", due_ns=0)).effects == (ask,)
+
+
+def test_rules_that_cannot_be_had_are_asked_for_again_and_nothing_is_made_up():
+    rig = Rig(ready=False).tell(QueryFailed(request_id="products", kind="timeout", detail=""))
+    assert rig.effects == (SetTimer(timer="products", due_ns=NOON_NS + 2 * SECOND_NS),)
+    assert rig.view().eligible == ()
+
+
+def test_a_configured_product_the_venue_does_not_know_is_said():
+    rig = Rig(ready=False).rules(BTC)
+    (log,) = [e for e in rig.effects if isinstance(e, LogLine)]
+    assert log.event == "unknown_products"
+    named = dict(log.fields)["products"].split(",")
+    assert ProductId("ETH-USD") in named
+    assert BTC not in named
