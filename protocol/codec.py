@@ -9,7 +9,7 @@ import hashlib
 import types
 import typing
 from collections.abc import Callable
-from decimal import Decimal
+from enum import Enum
 from typing import TypeVar
 
 import msgspec
@@ -111,8 +111,14 @@ def _describe(kind: type, seen: frozenset[type] = frozenset()) -> str:
     if not (isinstance(kind, type) and issubclass(kind, msgspec.Struct)) or kind in seen:
         return _name(kind)
     hints = typing.get_type_hints(kind)
-    parts = [f"{f.name}:{_inner(hints[f.name], seen | {kind})}" for f in msgspec.structs.fields(kind)]
+    parts = [f"{f.name}:{_inner(hints[f.name], seen | {kind})}{_default(f)}" for f in msgspec.structs.fields(kind)]
     return f"{kind.__struct_config__.tag}({','.join(parts)})"
+
+
+def _default(field: msgspec.structs.FieldInfo) -> str:
+    if field.default_factory is not msgspec.NODEFAULT:
+        return f"={_name(field.default_factory)}()"
+    return "" if field.default is msgspec.NODEFAULT else f"={field.default!r}"
 
 
 def _inner(hint: object, seen: frozenset[type]) -> str:
@@ -125,4 +131,7 @@ def _inner(hint: object, seen: frozenset[type]) -> str:
 
 
 def _name(hint: object) -> str:
-    return Decimal.__name__ if hint is Decimal else getattr(hint, "__name__", str(hint))
+    """A type's name; of an enumeration the values too, for they are what is written."""
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return f"{hint.__name__}<{'|'.join(str(member.value) for member in hint)}>"
+    return getattr(hint, "__name__", str(hint))
