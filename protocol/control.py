@@ -104,6 +104,10 @@ class Latch(Value, frozen=True, kw_only=True):
     scope: str
 
 
+NO_LATCH = Latch(killed=False, epoch=0, reason="", by="", at_ns=0, scope="mine")
+"""Before the first kill of an installation."""
+
+
 class Reply(Message, frozen=True, kw_only=True, tag="control.reply"):
     """The one answer. `code` is the exit code (architecture: command-line contract); `data` is JSON text."""
 

@@ -29,11 +29,10 @@ from actors.venue.in_kernel import KernelVenue
 from protocol.base import Effect
 from protocol.coinbase.auth import sign_ws
 from protocol.coinbase.keys import SigningKey
-from protocol.control import Answer, Arm, Latch, Leave, Pages, PassOn, Reply, WatchdogAnswered
+from protocol.control import NO_LATCH, Answer, Arm, Leave, Pages, PassOn, Reply, WatchdogAnswered
 from protocol.instants import SECOND_NS
 from protocol.launch import Launch
 
-NO_LATCH = Latch(killed=False, epoch=0, reason="", by="", at_ns=0, scope="mine")
 NO_WATCHDOG = Reply(code=3, text="there is no watchdog in the kernel")
 
 

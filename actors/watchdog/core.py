@@ -29,13 +29,12 @@ from actors.watchdog.facts import (
     Write,
 )
 from protocol.base import Value
-from protocol.control import KillNow, Latch, Rearm, Reply, SweepProgress, View, WatchdogStatus
+from protocol.control import NO_LATCH, KillNow, Latch, Rearm, Reply, SweepProgress, View, WatchdogStatus
 from protocol.ids import bot_prefix, parse_client_order_id
 from protocol.instants import HOUR_NS, SECOND_NS
 
 KILL, PROTECTIVE, LEAVING = "kill", "protective", "leaving"
 DONE, USAGE, REFUSED, TIMED_OUT = 0, 2, 4, 5
-NO_LATCH = Latch(killed=False, epoch=0, reason="", by="", at_ns=0, scope="mine")
 
 
 class Settings(Value, frozen=True, kw_only=True):

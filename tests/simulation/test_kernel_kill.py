@@ -5,9 +5,8 @@ from decimal import Decimal
 import pytest
 from msgspec.structs import replace
 
-from actors.compose.kernel import NO_LATCH
 from actors.venue.in_kernel import USER, Habits
-from protocol.control import Latch
+from protocol.control import NO_LATCH, Latch
 from protocol.ids import ProductId
 from protocol.orders import Side, Step, StepKind
 from protocol.risk import OperatorOrder, TradingState
