@@ -233,9 +233,9 @@ def handle_call(actor: pykka.Actor, envelope: "PykkaEnvelope[Any]") -> None:
         if envelope.reply_to is not None and isinstance(error, Exception):
             envelope.reply_to.set_exception()
             return
+        fail(actor)  # before the answer: whoever hears of the crash finds the actor dead
         if envelope.reply_to is not None:
             envelope.reply_to.set_exception((CrashedError, CrashedError(repr(error)), None))
-        fail(actor)
 
 
 def fail(actor: pykka.Actor) -> None:
