@@ -16,9 +16,7 @@ HARD_S = 10.0
 def trader(tmp_path):
     """An armed trader with twenty orders of its own resting at the venue."""
     with running(tmp_path / "state", "--seed", "7") as installation:
-        code, said = installation.verb("drill", "load", "--orders", str(RESTING))
-        assert code == 0, said
-        wait_for("the orders to rest", lambda: len(installation.resting()) >= RESTING, 20.0)
+        installation.load(RESTING)
         yield installation
 
 

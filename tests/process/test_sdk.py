@@ -82,7 +82,8 @@ SCRIPT = textwrap.dedent(
     fills = client.get_fills(order_ids=[taken]).fills
     order = client.get_order(taken).order
     done["fees_add_up"] = abs(sum(float(f.commission) for f in fills) - float(order.total_fees)) < 1e-12
-    done["open"] = [o.order_id == resting for o in client.list_orders(order_status=["OPEN"]).orders]
+    # The venue's lists lag its book, as the real one's do.
+    until(lambda: [o.order_id for o in client.list_orders(order_status=["OPEN"]).orders] == [resting])
     done["cancel"] = [r.success for r in client.cancel_orders([resting]).results]
     until(lambda: client.get_order(resting).order.status == "CANCELLED")
     refused = client.limit_order_gtc_buy(str(uuid.uuid4()), "BTC-USD", "999", str(int(bid)), post_only=False)
@@ -156,7 +157,6 @@ def test_the_official_sdk_trades_unmodified(python, tmp_path):
         "post_only": True,
         "market_ioc": True,
         "fees_add_up": True,
-        "open": [True],
         "cancel": [True],
         "refused": [False, "INSUFFICIENT_FUND"],
         "resting": ["PENDING", "OPEN", "CANCEL_QUEUED", "CANCELLED"],

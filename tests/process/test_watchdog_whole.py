@@ -29,14 +29,8 @@ NUMBERS = itertools.count(900_000)
 def trader(tmp_path):
     """An armed trader with orders of its own resting at the venue."""
     with running(tmp_path / "state", "--seed", "7") as made:
-        load(made)
+        made.load(RESTING)
         yield made
-
-
-def load(trader: Installation) -> None:
-    code, said = trader.verb("drill", "load", "--orders", str(RESTING))
-    assert code == 0, said
-    wait_for("the orders to rest", lambda: len(trader.resting()) >= RESTING, 30.0)
 
 
 def emptied(trader: Installation, since: float, limit_s: float = HARD_S) -> None:
@@ -218,7 +212,7 @@ def test_the_next_run_ends_what_is_left_and_arms_with_the_same_accounts(tmp_path
     monkeypatch.setattr(installation, "START_S", 75.0)  # a frozen desk's 12 s, then 20 s if a request is undecided
     place = tmp_path / "state"
     with running(place, "--seed", "7") as first:
-        load(first)
+        first.load(RESTING)
         old, before = first.facts(), set(first.places())
         os.kill(old["desk_pid"], desk_signal)
         os.kill(old["pid"], signal.SIGKILL)

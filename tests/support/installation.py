@@ -69,6 +69,17 @@ class Installation:
         """What the venue itself lists as open."""
         return self.venue("orders?open=true")["orders"]
 
+    def load(self, orders: int, within_s: float = 30.0) -> None:
+        """Rest `orders` of the trader's own at the venue; asked again while no product has a quote yet."""
+
+        def taken() -> bool:
+            code, said = self.verb("drill", "load", "--orders", str(orders))
+            assert code == 0 or "no product has a quote yet" in said, said
+            return code == 0
+
+        wait_for("the drill to be taken", taken, within_s)
+        wait_for("the orders to rest", lambda: len(self.resting()) >= orders, within_s)
+
     def places(self) -> list[str]:
         """Client order ids of every place request that reached the venue, in order of arrival."""
         requests = self.venue("requests")["requests"]
