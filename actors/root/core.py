@@ -13,6 +13,7 @@ from protocol.base import Value
 from protocol.instants import SECOND_NS
 
 DESK = "desk"
+FAILED = 1
 REFUSED = 4
 GAVE_UP = 70
 REVOKED = 75
@@ -53,6 +54,7 @@ class Root(Value, frozen=True, kw_only=True):
     deaths_ns: tuple[int, ...] = ()
     stopping: int | None = None
     stop_ns: int = 0
+    signalled: bool = False
     stormed: bool = False
     code: int = 0
 
@@ -83,7 +85,9 @@ class Tick(Value, frozen=True, kw_only=True):
 
 
 class StopAsked(Value, frozen=True, kw_only=True):
-    """SIGTERM, SIGINT, or the time is up."""
+    """The time is up, or a `signal` came: SIGTERM or SIGINT. The second signal forces the end (execution.md §13)."""
+
+    signal: bool = False
 
 
 Event = Started | Exited | Tick | StopAsked
@@ -139,16 +143,25 @@ def step(root: Root, event: Event, now_ns: int) -> tuple[Root, tuple[Action, ...
             return _exited(root, event, now_ns)
         case Tick():
             return _tick(root, event, now_ns)
-        case StopAsked() if root.stopping is None:
-            return _stop_next(replace(root, stopping=-1), now_ns)
+        case StopAsked():
+            return _asked(root, event, now_ns)
     return root, ()
+
+
+def _asked(root: Root, event: StopAsked, now_ns: int) -> tuple[Root, tuple[Action, ...]]:
+    forced = event.signal and root.signalled
+    root = replace(root, signalled=root.signalled or event.signal)
+    if root.stopping is None:
+        return _stop_next(replace(root, stopping=-1), now_ns)
+    return _end(root, _ending(root)) if forced else (root, ())
 
 
 def _exited(root: Root, event: Exited, now_ns: int) -> tuple[Root, tuple[Action, ...]]:
     child = root.children.get(event.name)
     root = replace(root, children={n: c for n, c in root.children.items() if n != event.name})
     if root.stopping is not None:
-        root = replace(root, code=root.code or (event.code if event.name == DESK else 0))
+        code = FAILED if event.code < 0 else event.code
+        root = replace(root, code=root.code or (code if event.name == DESK else 0))
         return _stop_next(root, now_ns)
     if event.name == DESK and event.code == REFUSED:  # its store must not be used: another start changes nothing
         return _stop_next(replace(root, stopping=-1, code=REFUSED), now_ns)
@@ -205,13 +218,18 @@ def _stop_next(root: Root, now_ns: int) -> tuple[Root, tuple[Action, ...]]:
 
 
 def _overdue(root: Root, now_ns: int) -> tuple[Root, tuple[Action, ...]]:
-    """A child that does not end in its time is killed; one that outlives the root is left to its duty."""
-    late = [
-        name
-        for name in sorted(root.children)
-        if root.spec(name).stop_order == root.stopping and now_ns - root.stop_ns >= root.spec(name).stop_s * SECOND_NS
-    ]
-    duty = [name for name in late if root.spec(name).kind is Kind.OUTLIVES]
-    if duty:
+    """A child has its own time to end."""
+    waited_ns = now_ns - root.stop_ns
+    return _end(root, [name for name in _ending(root) if waited_ns >= root.spec(name).stop_s * SECOND_NS])
+
+
+def _ending(root: Root) -> list[str]:
+    """Children that were asked to end and are still there."""
+    return [name for name in sorted(root.children) if root.spec(name).stop_order == root.stopping]
+
+
+def _end(root: Root, names: list[str]) -> tuple[Root, tuple[Action, ...]]:
+    """Kill what does not end by itself; one that outlives the root is left to its duty, which ends the root."""
+    if any(root.spec(name).kind is Kind.OUTLIVES for name in names):
         return root, (Finish(code=5),)
-    return root, tuple(Kill(name=name) for name in late)
+    return root, tuple(Kill(name=name) for name in names)

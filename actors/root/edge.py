@@ -203,7 +203,7 @@ class RootProcess:
     def _watch_signals(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._event, core.StopAsked())
+            loop.add_signal_handler(number, self._event, core.StopAsked(signal=True))
         loop.add_signal_handler(signal.SIGUSR1, lambda: self._task(self._kill("SIGUSR1")))
 
 

@@ -99,3 +99,19 @@ def test_desk_and_root_killed_together_are_swept_by_the_watchdog(trader):
     os.kill(facts["desk_pid"], signal.SIGKILL)
     assert emptied(trader, since) <= HARD_S
     assert len(trader.places()) == sent
+
+
+@pytest.mark.slow
+@pytest.mark.req("SI1")
+@pytest.mark.timeout(120)
+def test_a_second_signal_ends_a_run_whose_desk_does_not_and_leaves_nothing_resting(tmp_path):
+    with running(tmp_path / "state", "--seed", "7") as first:
+        first.load(RESTING)
+        left = {order["order_id"] for order in first.resting()}
+        os.kill(first.facts()["desk_pid"], signal.SIGSTOP)
+        for _ in range(2):
+            first.process.send_signal(signal.SIGTERM)
+            time.sleep(0.3)  # two signals of one kind that wait together are one
+        assert first.process.wait(25.0) in {1, 5}, "a forced end is no clean one"
+    with running(tmp_path / "state", "--seed", "7") as second:
+        assert left.isdisjoint(order["order_id"] for order in second.resting())

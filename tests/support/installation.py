@@ -162,7 +162,8 @@ def _armed(installation: Installation) -> bool:
         told = installation.process.stdout.read() if installation.process.stdout else ""
         raise AssertionError(f"run ended with {code}: {told}")
     try:
-        return bool(installation.facts()["armed"])
+        facts = installation.facts()
+        return facts["pid"] == installation.process.pid and facts["armed"]  # what an earlier run left says nothing
     except (FileNotFoundError, ValueError):
         return False
 

@@ -161,8 +161,18 @@ def test_nobody_is_restarted_during_a_stop_not_even_out_of_turn():
     assert rig.tell(Exited(name="watchdog", code=0)).actions == (Finish(code=0),)
 
 
-def test_a_second_stop_changes_nothing():
-    assert Rig().tell(StopAsked(), StopAsked()).actions == ()
+def test_a_signal_after_the_time_was_up_changes_nothing():
+    assert Rig().tell(StopAsked(), StopAsked(signal=True)).actions == ()
+    assert Rig().tell(StopAsked(signal=True), StopAsked()).actions == ()
+
+
+@pytest.mark.req("SI1")
+def test_a_second_signal_forces_the_end_of_what_was_asked_and_of_nothing_else():
+    rig = Rig().tell(StopAsked(signal=True), StopAsked(signal=True))
+    assert rig.actions == (Kill(name="alpha"), Kill(name=DESK))
+    rig.tell(Exited(name="alpha", code=KILLED), Exited(name=DESK, code=KILLED))
+    assert rig.actions == (Terminate(name="watchdog"),)
+    assert rig.tell(StopAsked(signal=True)).actions == (Finish(code=5),), "its duty outlives the root"
 
 
 def test_a_stop_with_nothing_running_is_over_at_once():
