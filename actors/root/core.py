@@ -145,7 +145,6 @@ def step(root: Root, event: Event, now_ns: int) -> tuple[Root, tuple[Action, ...
             return _tick(root, event, now_ns)
         case StopAsked():
             return _asked(root, event, now_ns)
-    return root, ()
 
 
 def _asked(root: Root, event: StopAsked, now_ns: int) -> tuple[Root, tuple[Action, ...]]:
