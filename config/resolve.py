@@ -124,16 +124,19 @@ def _execution(config: Config) -> resolved.ExecutionPolicy:
 def _exits(config: Config) -> resolved.ExitPolicy:
     exits, risk = config.policy.exits, config.policy.risk
     return resolved.ExitPolicy(
-        check_stop_loss=exits.check_stop_loss,
-        check_take_profit=exits.check_take_profit,
-        check_max_hold=exits.check_max_hold,
+        check_stop_loss=exits.enabled and exits.check_stop_loss,
+        check_take_profit=exits.enabled and exits.check_take_profit,
+        check_max_hold=exits.enabled and exits.check_max_hold,
         default_stop_loss_pct=risk.stop_loss_pct,
         default_take_profit_pct=risk.take_profit_pct,
-        trailing_stop_pct=exits.trailing_stop_pct if exits.use_trailing_stop else None,
+        trailing_stop_pct=exits.trailing_stop_pct if exits.enabled and exits.use_trailing_stop else None,
         slippage_tolerance_bps=exits.exit_slippage_tolerance_bps,
         retry_every_s=float(exits.retry_every_s),
         retry_step_bps=exits.retry_step_bps,
         retry_steps=exits.retry_steps,
+        confirm_s=exits.confirm_ms / 1000,
+        crash_stop_mult=exits.crash_stop_mult if exits.tighten_stops_in_crash else Decimal(1),
+        bull_target_mult=exits.bull_target_mult if exits.widen_targets_in_bull else Decimal(1),
     )
 
 

@@ -15,6 +15,7 @@ Signal = Literal["price_move", "momentum", "breakout"]
 class Exits(Section, frozen=True, kw_only=True):
     """When positions are left, and how hard."""
 
+    enabled: Annotated[bool, key("switch", "false never sells by itself, whatever a price does; for tests only")] = True
     check_stop_loss: Annotated[bool, key("switch", "false leaves losses to grow; for tests only")] = True
     check_take_profit: Annotated[bool, key("switch", "false lets gains run to the stop or the end of the hold")] = True
     check_max_hold: Annotated[bool, key("switch", "false keeps positions whose reason is long gone")] = True
@@ -28,6 +29,15 @@ class Exits(Section, frozen=True, kw_only=True):
     retry_every_s: Annotated[Decimal, key("s", "least time between two tries", "0", "10", over=True)] = Decimal(2)
     retry_step_bps: Annotated[Decimal, key("bps", "each try goes this much further", "0", "500")] = Decimal(50)
     retry_steps: Annotated[int, key("tries", "then a market order; all within 15 s of the crossing", "0", "10")] = 3
+    confirm_ms: Annotated[int, key("ms", "a level that an outlier crosses must be crossed again", "0", "5000")] = 250
+    tighten_stops_in_crash: Annotated[bool, key("switch", "a crash goes on; leave it earlier")] = True
+    crash_stop_mult: Annotated[
+        Decimal, key("x stop distance", "how much earlier, while the regime is crash", "0", "1", over=True)
+    ] = Decimal("0.5")
+    widen_targets_in_bull: Annotated[bool, key("switch", "a bull market goes on; stay longer")] = True
+    bull_target_mult: Annotated[
+        Decimal, key("x target distance", "how much longer, while the regime is bull", "1", "5")
+    ] = Decimal("1.2")
 
 
 class PositionSizing(Section, frozen=True, kw_only=True):

@@ -23,6 +23,8 @@ class Quote(Message, frozen=True, kw_only=True, tag="market.quote"):
     Prices in quote per base, sizes in base. Depth is USD resting within 20 bps of mid, each side. `venue_ns` is
     the venue's time of the last book change, `fresh_ns` the venue's time up to which the feed vouches for it
     (requirements ST1), `received_ns` ours; `sequence` rises by one per book state of this feed incarnation.
+    `move_sigma` is how far the mid moved within the last minute, up or down, in multiples of the standard deviation
+    of such moves (requirements O1); None while too few are known.
     """
 
     lane: ClassVar[Lane] = Lane.STATE
@@ -37,6 +39,7 @@ class Quote(Message, frozen=True, kw_only=True, tag="market.quote"):
     fresh_ns: int
     received_ns: int
     sequence: int
+    move_sigma: float | None = None
 
     @property
     def key(self) -> str:
@@ -130,6 +133,7 @@ class ProductRules(Value, frozen=True, kw_only=True):
     auction_mode: bool
     alias: str
     volume_24h_usd: Decimal | None
+    listed_ns: int | None = None
 
     @property
     def tradable(self) -> bool:

@@ -103,6 +103,7 @@ class ExitPolicy(Value, frozen=True, kw_only=True):
 
     `default_*` serve positions without targets of their own. `trailing_stop_pct` None: no trailing stop.
     `slippage_tolerance_bps` is how far through the bid the first try goes; each of `retry_steps` adds `retry_step_bps`.
+    `crash_stop_mult` and `bull_target_mult` scale the distances to stop and target while such a regime lasts.
     """
 
     check_stop_loss: bool
@@ -115,6 +116,9 @@ class ExitPolicy(Value, frozen=True, kw_only=True):
     retry_every_s: float
     retry_step_bps: Decimal
     retry_steps: int
+    confirm_s: float
+    crash_stop_mult: Decimal
+    bull_target_mult: Decimal
 
 
 class TierRow(Value, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from protocol.market import ProductsKnown, Quote
 from protocol.orders import IntentDone, OrderUpdate, Targets
 from protocol.policy import Policy
 from protocol.portfolio import Reconcile
+from protocol.strategy import UniverseView
 from protocol.venue import AccountsListed, FillsListed, OpenOrdersListed, QueryFailed, UserStream
 
 _DEFAULT_HOLD_S = 72 * 3600
@@ -25,6 +26,10 @@ def settings(policy: Policy) -> Settings:
         max_hold=exits.check_max_hold,
         trailing_stop_pct=exits.trailing_stop_pct,
         retry_ns=int(exits.retry_every_s * SECOND_NS),
+        crash_stop_mult=exits.crash_stop_mult,
+        bull_target_mult=exits.bull_target_mult,
+        max_spread_bps=policy.execution.hard_max_spread_bps,
+        confirm_ns=int(exits.confirm_s * SECOND_NS),
     )
     fallback = Targets(
         stop_loss_pct=exits.default_stop_loss_pct,
@@ -49,6 +54,7 @@ def role(context: Context) -> Role[Portfolio]:
             OpenOrdersListed,
             QueryFailed,
             ProductsKnown,
+            UniverseView,
             UserStream,
         ),
         store_prefix=STORE_PREFIX,

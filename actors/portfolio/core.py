@@ -28,6 +28,7 @@ from protocol.orders import (
 )
 from protocol.portfolio import FillApplied, LedgerTotal, PortfolioView, Position, Reconcile, Reconciled
 from protocol.risk import Alert
+from protocol.strategy import UniverseView
 from protocol.venue import (
     AccountsListed,
     FillRecord,
@@ -70,12 +71,20 @@ def step(state: Portfolio, message: Message, now_ns: int) -> tuple[Portfolio, Ef
             return _listed(state, message, now_ns)
         case QueryFailed():
             return _failed(state, message, now_ns)
-        case ProductsKnown():
-            return replace(state, rules={r.product_id: r for r in message.products}), NO_EFFECTS
-        case UserStream() if message.up:  # what happened while it was down is only in the lists
-            return state, (_ask_fills(state, "fills/stream"),)
         case Recover():
             return _recover(state, message, now_ns)
+    return _fact(state, message)
+
+
+def _fact(state: Portfolio, message: Message) -> tuple[Portfolio, Effects]:
+    """What others know and the books only remember."""
+    match message:
+        case ProductsKnown():
+            return replace(state, rules={r.product_id: r for r in message.products}), NO_EFFECTS
+        case UniverseView():
+            return replace(state, regime=message.regime), NO_EFFECTS
+        case UserStream() if message.up:  # what happened while it was down is only in the lists
+            return state, (_ask_fills(state, "fills/stream"),)
     return state, NO_EFFECTS
 
 

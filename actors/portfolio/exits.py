@@ -4,18 +4,43 @@ from decimal import Decimal
 
 from protocol.base import Value
 from protocol.instants import SECOND_NS
+from protocol.market import Quote
 from protocol.money import ONE, PCT
 from protocol.portfolio import Position
+from protocol.strategy import Regime
+
+MAX_HOLD = "max_hold"
 
 
 class ExitRules(Value, frozen=True, kw_only=True):
-    """Which exits are on. `trailing_stop_pct` None: no trailing stop; `retry_ns` between two tries."""
+    """Which exits are on. `trailing_stop_pct` None: no trailing stop; `retry_ns` between two tries.
+
+    `crash_stop_mult` scales stops, trailing ones too, while the market crashes; `bull_target_mult` targets in a bull.
+    A level that an outlier crosses (more than `outlier_sigma`, or wider than `max_spread_bps`) has to be crossed
+    again `confirm_ns` later.
+    """
 
     stop_loss: bool = True
     take_profit: bool = True
     max_hold: bool = True
     trailing_stop_pct: Decimal | None = None
     retry_ns: int = 2 * SECOND_NS
+    crash_stop_mult: Decimal = ONE
+    bull_target_mult: Decimal = ONE
+    outlier_sigma: float = 6.0
+    max_spread_bps: Decimal = Decimal(80)
+    confirm_ns: int = SECOND_NS // 4
+
+    def outlier(self, quote: Quote) -> bool:
+        """Whether one such book state alone is no reason to sell (requirements O1)."""
+        return (quote.move_sigma or 0.0) > self.outlier_sigma or quote.spread_bps > self.max_spread_bps
+
+
+class Doubt(Value, frozen=True, kw_only=True):
+    """A level crossed by an outlier, waiting to be crossed again: since when, and in which book state."""
+
+    since_ns: int
+    sequence: int
 
 
 class ExitRun(Value, frozen=True, kw_only=True):
@@ -27,25 +52,28 @@ class ExitRun(Value, frozen=True, kw_only=True):
     waiting: bool
 
 
-def judge(position: Position, bid: Decimal, rules: ExitRules, now_ns: int) -> str:
+def judge(position: Position, bid: Decimal, rules: ExitRules, regime: Regime, now_ns: int) -> str:
     """The code of the first exit rule that holds, in the order of their priority; empty if none does.
 
     Args:
         position: with its targets, and its `peak` already raised to `bid`.
         bid: what a seller gets now, quote per base.
         rules: which rules are on.
+        regime: the market's; a crash tightens stops, a bull market widens targets.
         now_ns: UTC.
     """
     gain = bid / position.average_price - ONE
     targets = position.targets
-    if rules.stop_loss and gain <= -targets.stop_loss_pct / PCT:
+    tighter = rules.crash_stop_mult if regime is Regime.CRASH else ONE
+    if rules.stop_loss and gain <= -targets.stop_loss_pct * tighter / PCT:
         return "stop_loss"
     trail = rules.trailing_stop_pct
     in_profit_once = position.peak >= position.average_price
-    if trail is not None and in_profit_once and bid <= position.peak * (ONE - trail / PCT):
+    if trail is not None and in_profit_once and bid <= position.peak * (ONE - trail * tighter / PCT):
         return "trailing_stop"
-    if rules.take_profit and gain >= targets.take_profit_pct / PCT:
+    wider = rules.bull_target_mult if regime is Regime.BULL else ONE
+    if rules.take_profit and gain >= targets.take_profit_pct * wider / PCT:
         return "take_profit"
     if rules.max_hold and now_ns - position.opened_ns >= targets.max_hold_s * SECOND_NS:
-        return "max_hold"
+        return MAX_HOLD
     return ""

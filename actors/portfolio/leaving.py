@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from actors.portfolio.exits import ExitRun, judge
+from actors.portfolio.exits import MAX_HOLD, Doubt, ExitRun, judge
 from actors.portfolio.state import Portfolio
 from protocol.base import NO_EFFECTS, Effects
 from protocol.effects import Tell
@@ -18,12 +18,13 @@ _NEVER_SENT = ("refused:", "state_", "stale_data", "product_disabled", "stopping
 
 
 def quoted(state: Portfolio, quote: Quote, now_ns: int) -> tuple[Portfolio, Effects]:
-    """Mark a position at the bid, raise its peak, and see whether it has to be left."""
+    """Mark a position at the bid, raise its peak, and see whether it has to be left. An outlier is no peak."""
     state = replace(state, quotes={**state.quotes, quote.product_id: quote})
     position = state.ledger.position(quote.product_id)
     if position is None:
         return state, NO_EFFECTS
-    position = replace(position, peak=max(position.peak, quote.bid), mark=quote.bid)
+    peak = position.peak if state.settings.rules.outlier(quote) else max(position.peak, quote.bid)
+    position = replace(position, peak=peak, mark=quote.bid)
     positions = tuple(position if p.product_id == quote.product_id else p for p in state.ledger.positions)
     state = replace(state, ledger=replace(state.ledger, positions=positions))
     return _exit(state, position, quote, now_ns)
@@ -36,8 +37,13 @@ def _exit(state: Portfolio, position: Position, quote: Quote, now_ns: int) -> tu
     """
     product, rules = position.product_id, state.settings.rules
     run = state.exits.get(product)
-    code = run.code if run is not None else judge(position, quote.bid, rules, now_ns)
-    if not code or now_ns - quote.fresh_ns > state.settings.quote_age_ns:
+    if now_ns - quote.fresh_ns > state.settings.quote_age_ns:
+        return state, NO_EFFECTS
+    if run is None:
+        state, code = _called(state, position, quote, now_ns)
+    else:
+        code = run.code
+    if not code:
         return state, NO_EFFECTS
     wait_ns = state.settings.exit_lost_ns if run is not None and run.waiting else rules.retry_ns
     if run is not None and now_ns - run.sent_ns < wait_ns:
@@ -64,6 +70,21 @@ def _exit(state: Portfolio, position: Position, quote: Quote, now_ns: int) -> tu
         Tell(to="orders", message=CancelOrder(client_order_id=o.client_order_id, reason=code)) for o in buys
     )
     return replace(state, exits={**state.exits, product: run}), (Tell(to="risk", message=wanted), *cancels)
+
+
+def _called(state: Portfolio, position: Position, quote: Quote, now_ns: int) -> tuple[Portfolio, str]:
+    """Which rule calls for an exit now. What only an outlier crossed has to be crossed by a later book state too."""
+    product, rules = position.product_id, state.settings.rules
+    code, doubt = judge(position, quote.bid, rules, state.regime, now_ns), state.doubts.get(product)
+    if code and code != MAX_HOLD and rules.outlier(quote):
+        if doubt is None or quote.sequence < doubt.sequence:  # a restarted feed counts anew
+            new = Doubt(since_ns=now_ns, sequence=quote.sequence)
+            return replace(state, doubts={**state.doubts, product: new}), ""
+        if quote.sequence == doubt.sequence or now_ns - doubt.since_ns < rules.confirm_ns:
+            return state, ""
+    if doubt is not None:
+        state = replace(state, doubts={name: one for name, one in state.doubts.items() if name != product})
+    return state, code
 
 
 def over(state: Portfolio, done: IntentDone) -> Portfolio:

@@ -2,7 +2,7 @@
 
 from msgspec import field
 
-from actors.portfolio.exits import ExitRules, ExitRun
+from actors.portfolio.exits import Doubt, ExitRules, ExitRun
 from actors.portfolio.ledger import Ledger
 from actors.portfolio.reconcile import Suspect
 from protocol.base import Value
@@ -11,6 +11,7 @@ from protocol.instants import SECOND_NS
 from protocol.market import ProductRules, Quote
 from protocol.orders import OrderState, Targets
 from protocol.portfolio import Correction, Reconcile
+from protocol.strategy import Regime
 from protocol.venue import Balance, FillRecord
 
 
@@ -58,6 +59,8 @@ class Portfolio(Value, frozen=True, kw_only=True):
     quotes: dict[ProductId, Quote] = field(default_factory=dict)
     rules: dict[ProductId, ProductRules] = field(default_factory=dict)
     exits: dict[ProductId, ExitRun] = field(default_factory=dict)
+    doubts: dict[ProductId, Doubt] = field(default_factory=dict)
+    regime: Regime = Regime.CHOP
     asked: Asked | None = None
     queued: tuple[Reconcile, ...] = ()
     reconciled: bool = False

@@ -19,6 +19,7 @@ from protocol.venue import ListProducts, ProductsListed, QueryFailed
 BTC = ProductId("BTC-USD")
 HOUR_S = 3600
 RULE_READERS = ("orders", "portfolio", "risk", "control")
+VIEWERS = ("cycle", "risk", "portfolio", "control")
 _RETRY_NS = 2 * SECOND_NS
 
 
@@ -101,7 +102,7 @@ def _view(state: Universe, now_ns: int) -> tuple[Universe, Effects]:
             else:
                 excluded.append(outcome)
     view = _spoken(state, reading, eligible, excluded, now_ns)
-    return state, tuple(Tell(to=name, message=view) for name in ("cycle", "risk", "control"))
+    return state, tuple(Tell(to=name, message=view) for name in VIEWERS)
 
 
 def _tiers(state: Universe) -> tuple[TierRules, ...]:

@@ -32,7 +32,7 @@ from protocol.orders import (
 from protocol.policy import Policy
 from protocol.portfolio import ExitWanted, FillApplied, PnlPeriods, PortfolioView, Position
 from protocol.risk import Alert, EpochChanged, OperatorOrder
-from protocol.strategy import Regime, TradeProposal, Trigger
+from protocol.strategy import Regime, TradeProposal, Trigger, UniverseView
 from protocol.venue import AccountsListed, Balance, FillRecord, FillsListed, VenueHealth
 
 M = TypeVar("M", bound=Message)
@@ -73,6 +73,19 @@ def quote(product: str = BTC, bid: str = "99.99", ask: str = "100.01", **changes
         fresh_ns=at,
         received_ns=at,
         sequence=1,
+    )
+    return replace(parts, **changes)
+
+
+def universe_view(**changes: Any) -> UniverseView:
+    parts = UniverseView(
+        at_ns=NOON_NS,
+        regime=Regime.CHOP,
+        regime_confidence=0.8,
+        trend_pct=0.0,
+        volatility_pct=50.0,
+        eligible=(),
+        excluded=(),
     )
     return replace(parts, **changes)
 

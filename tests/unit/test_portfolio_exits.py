@@ -6,6 +6,7 @@ from msgspec.structs import replace
 from actors.portfolio.exits import ExitRules, judge
 from protocol.orders import CancelOrder, Purpose, Side, Status
 from protocol.portfolio import ExitWanted
+from protocol.strategy import Regime
 from tests.support.desk_rooms import Books
 from tests.support.desk_scenes import (
     BTC,
@@ -23,6 +24,7 @@ from tests.support.desk_scenes import (
     products_known,
     quote,
     told,
+    universe_view,
 )
 
 TRAILING = ExitRules(trailing_stop_pct=D(5))
@@ -52,7 +54,30 @@ RULES = {
 @pytest.mark.parametrize(("bid", "peak", "rules", "age_ns", "code"), RULES.values(), ids=RULES)
 def test_which_rule_calls(bid, peak, rules, age_ns, code):
     held = position(peak=D(peak))
-    assert judge(held, D(bid), rules, NOON_NS + age_ns) == code
+    assert judge(held, D(bid), rules, Regime.CHOP, NOON_NS + age_ns) == code
+
+
+SHAPED = ExitRules(crash_stop_mult=D("0.5"), bull_target_mult=D("1.2"), trailing_stop_pct=D(8))
+
+# bid, the highest bid before, regime; the rule that calls: the position's own levels are 90 and 112, trailing 8 %
+REGIMES = {
+    "a crash halves the way to the stop": ("95", "99", Regime.CRASH, "stop_loss"),
+    "a tick above the halved way": ("95.01", "99", Regime.CRASH, ""),
+    "a crash halves the trailing stop": ("105.6", "110", Regime.CRASH, "trailing_stop"),
+    "a tick above the halved trailing stop": ("105.61", "110", Regime.CRASH, ""),
+    "a crash leaves the target": ("112", "112", Regime.CRASH, "take_profit"),
+    "a bull market moves the target": ("112", "112", Regime.BULL, ""),
+    "a bull market's target": ("114.4", "114.4", Regime.BULL, "take_profit"),
+    "a bull market leaves the stop": ("95", "99", Regime.BULL, ""),
+    "chop leaves the stop": ("95", "99", Regime.CHOP, ""),
+    "a bear leaves the target": ("112", "112", Regime.BEAR, "take_profit"),
+}
+
+
+@pytest.mark.req("U3")
+@pytest.mark.parametrize(("bid", "peak", "regime", "code"), REGIMES.values(), ids=REGIMES)
+def test_which_rule_calls_in_which_regime(bid, peak, regime, code):
+    assert judge(position(peak=D(peak)), D(bid), SHAPED, regime, NOON_NS) == code
 
 
 def holding(size=1, **settings):
@@ -67,7 +92,7 @@ def holding(size=1, **settings):
 
 def at(books, bid, ask=None, **changes):
     """What a quote calls for."""
-    ask = ask or str(D(bid) + 1)
+    ask = ask or str(D(bid) * D("1.005"))
     return told(books.tell(quote(bid=bid, ask=ask, **{"at": books.now, **changes})), ExitWanted, "risk")
 
 
@@ -82,9 +107,65 @@ def test_the_quote_that_crosses_the_level_calls_at_once_with_all_that_is_held():
 
 
 def test_a_position_is_worth_its_bid_not_its_ask():
+    assert [w.code for w in at(holding(), "89.9", "90.5")] == ["stop_loss"]
+    assert at(holding(), "111.5", "112.3") == []
+
+
+@pytest.mark.req("U3")
+def test_a_regime_that_turns_acts_on_the_next_quote():
+    books = holding(rules=SHAPED)
+    assert at(books, "95") == []
+    books.tell(universe_view(regime=Regime.CRASH))
+    assert [w.code for w in at(books, "95")] == ["stop_loss"]
+
+
+WIDE, JUMP = {"ask": "92"}, {"move_sigma": 6.1}
+
+
+@pytest.mark.req("O1")
+@pytest.mark.parametrize("outlier", [WIDE, JUMP], ids=["wide", "jump"])
+def test_a_level_that_an_outlier_crosses_must_be_crossed_again_a_quarter_second_later(outlier):
     books = holding()
-    assert [w.code for w in at(books, "89", "120")] == ["stop_loss"]
-    assert at(holding(), "100", "130") == []
+    assert at(books, "90", **outlier, sequence=5) == []
+    assert at(books.later(0.1), "90", **outlier, sequence=6) == [], "too soon"
+    assert at(books.later(0.2), "90", **outlier, sequence=5) == [], "the same book state"
+    assert [w.code for w in at(books, "90", **outlier, sequence=7)] == ["stop_loss"]
+
+
+@pytest.mark.req("O1")
+def test_an_ordinary_quote_at_the_level_confirms_at_once_and_one_above_it_ends_the_doubt():
+    books = holding()
+    at(books, "90", **JUMP, sequence=5)
+    assert len(at(books, "90", sequence=6)) == 1
+    books = holding()
+    at(books, "90", **JUMP, sequence=5)
+    assert at(books.later(1), "99", sequence=6) == []
+    assert at(books.later(1), "90", **JUMP, sequence=7) == [], "a new doubt waits anew"
+    assert len(at(books.later(0.25), "90", **JUMP, sequence=8)) == 1
+
+
+@pytest.mark.req("O1")
+def test_six_sigmas_are_no_outlier_and_the_end_of_a_hold_asks_no_price():
+    assert len(at(holding(), "90", move_sigma=6.0)) == 1
+    books = holding().later(TARGETS.max_hold_s)
+    assert [w.code for w in at(books, "100", **JUMP)] == ["max_hold"]
+
+
+@pytest.mark.req("O1")
+def test_a_confirming_feed_may_have_begun_anew():
+    books = holding()
+    at(books, "90", **JUMP, sequence=500)
+    assert at(books.later(1), "90", **JUMP, sequence=1) == []
+    assert len(at(books.later(0.25), "90", **JUMP, sequence=2)) == 1
+
+
+@pytest.mark.req("O1")
+def test_an_outlier_is_no_peak_for_a_trailing_stop():
+    books = holding(rules=TRAILING)
+    at(books, "110", "115")
+    assert at(books, "104") == [], "5 % below 110, which nobody paid"
+    at(books, "110")
+    assert [w.code for w in at(books, "104.5")] == ["trailing_stop"]
 
 
 def test_another_products_price_is_no_reason():
@@ -191,7 +272,7 @@ def test_less_than_the_venue_takes_is_not_offered():
 def test_an_exit_ends_purchases_that_are_still_working():
     books = holding()
     books.know(order(name="more"), order(ETH), order(side=Side.SELL, size="0.1"))
-    effects = books.tell(quote(bid="90", ask="91"))
+    effects = books.tell(quote(bid="90", ask="90.5"))
     assert [c.client_order_id for c in told(effects, CancelOrder, "orders")] == ["c-more"]
 
 
