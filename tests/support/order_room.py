@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from actors.order import desk as desks
 from protocol.effects import Commit, SetTimer, Spawn, Tell
 from protocol.lifecycle import CommitFailed, Recover, Wake
-from protocol.market import ProductRules, ProductsKnown, Quote
+from protocol.market import ProductsKnown
 from protocol.orders import (
     TERMINAL,
     CancelOrder,
@@ -23,6 +23,7 @@ from protocol.orders import (
     VenueOrder,
 )
 from protocol.risk import Gate, Reason, RiskView, TradingState
+from tests.support import desk_scenes as scenes
 
 START_NS = 1_790_000_000_000_000_000
 S = 1_000_000_000
@@ -39,44 +40,13 @@ def d(value):
 
 
 def rules(**changes):
-    known = ProductRules(
-        product_id=BTC,
-        base="BTC",
-        quote="USD",
-        price_increment=d("0.1"),
-        base_increment=d("0.01"),
-        quote_increment=d("0.01"),
-        base_min_size=d("0.01"),
-        quote_min_size=d(1),
-        base_max_size=d(1000),
-        quote_max_size=d(1_000_000),
-        status="online",
-        trading_disabled=False,
-        cancel_only=False,
-        limit_only=False,
-        post_only=False,
-        view_only=False,
-        auction_mode=False,
-        alias="",
-        volume_24h_usd=None,
-    )
-    return replace(known, **changes)
+    grid = {"price_increment": d("0.1"), "base_increment": d("0.01"), "base_min_size": d("0.01")}
+    return scenes.product_rules(BTC, **grid | {"base_max_size": d(1000), "quote_max_size": d(1_000_000)} | changes)
 
 
 def quote(now_ns, bid="100", ask="101"):
-    return Quote(
-        product_id=BTC,
-        bid=d(bid),
-        bid_size=d(1),
-        ask=d(ask),
-        ask_size=d(1),
-        bid_depth_usd=d(1),
-        ask_depth_usd=d(1),
-        venue_ns=now_ns,
-        fresh_ns=now_ns,
-        received_ns=now_ns,
-        sequence=1,
-    )
+    thin = {"bid_size": d(1), "ask_size": d(1), "bid_depth_usd": d(1), "ask_depth_usd": d(1)}
+    return scenes.quote(BTC, bid, ask, at=now_ns, **thin)
 
 
 def view(state=TradingState.ACTIVE, *, watchdog=True):
