@@ -55,8 +55,8 @@ class ControlEdge:
         self._hooks = hooks
         self._port: Port
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._waiting: dict[int, asyncio.Future[Reply]] = {}
-        self._number = 0
+        late = Reply(code=_TIMED_OUT, text="the desk took the request but has not answered")
+        self._waiting = control_frames.Waiting(self._asked, ANSWER_S, late)
         self._server: asyncio.Server | None = None
 
     def bind(self, port: Port) -> None:
@@ -81,9 +81,7 @@ class ControlEdge:
 
     def close(self) -> None:
         """Let go of socket and tasks; whoever still waits is told."""
-        for waiting in self._waiting.values():
-            if not waiting.done():
-                waiting.set_result(Reply(code=_FAILED, text="the desk is restarting: ask again"))
+        self._waiting.dismiss(Reply(code=_FAILED, text="the desk is restarting: ask again"))
         if self._server is not None:
             self._server.close()
         for task in self._tasks:
@@ -103,28 +101,16 @@ class ControlEdge:
     # --- requests -------------------------------------------------------------------------------------------------
 
     async def _serve(self) -> None:
-        self._server = await control_frames.serve(self._hooks.state_dir / "control.sock", self._asked)
+        self._server = await control_frames.serve(self._hooks.state_dir / "control.sock", self._waiting)
 
-    async def _asked(self, request: ControlRequest) -> Reply:
-        self._number += 1
-        number = self._number
-        self._waiting[number] = asyncio.get_running_loop().create_future()
+    def _asked(self, number: int, request: ControlRequest) -> None:
         self._port.tell(self._port.name, Asked(connection=number, request=request))
-        try:
-            return await asyncio.wait_for(self._waiting[number], ANSWER_S)
-        except TimeoutError:
-            return Reply(code=_TIMED_OUT, text="the desk took the request but has not answered")
-        finally:
-            del self._waiting[number]
 
     def _answer(self, answer: Answer) -> None:
-        waiting = self._waiting.get(answer.connection)
-        if waiting is None or waiting.done():
-            return
         reply = answer.reply
         if answer.with_actors:
             reply = replace(reply, data=msgspec.json.encode(self._hooks.actors()).decode())
-        waiting.set_result(reply)
+        self._waiting.answer(answer.connection, reply)
 
     async def _pass_on(self, effect: PassOn) -> None:
         reply = await self._watchdog(effect.request, WATCHDOG_S)

@@ -64,6 +64,44 @@ def _exactly(connection: socket.socket, length: int) -> bytes:
     return bytes(chunks)
 
 
+class Waiting:
+    """Requests that somebody else answers, each known by its number: a handler for `serve`.
+
+    `tell` hands a request on; who waits longer than `within_s` hears `late`.
+    """
+
+    def __init__(self, tell: Callable[[int, ControlRequest], None], within_s: float, late: Reply) -> None:
+        self._tell = tell
+        self._within_s = within_s
+        self._late = late
+        self._number = 0
+        self._waiting: dict[int, asyncio.Future[Reply]] = {}
+
+    async def __call__(self, request: ControlRequest) -> Reply:
+        """Hand a request on and wait for its answer."""
+        self._number += 1
+        number = self._number
+        self._waiting[number] = asyncio.get_running_loop().create_future()
+        self._tell(number, request)
+        try:
+            return await asyncio.wait_for(self._waiting[number], self._within_s)
+        except TimeoutError:
+            return self._late
+        finally:
+            del self._waiting[number]
+
+    def answer(self, number: int, reply: Reply) -> None:
+        """The answer to a request, if anybody still waits for it."""
+        waiting = self._waiting.get(number)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(reply)
+
+    def dismiss(self, reply: Reply) -> None:
+        """Answer all who wait."""
+        for number in self._waiting:
+            self.answer(number, reply)
+
+
 async def serve(path: Path, handler: Handler) -> asyncio.Server:
     """Listen on `path` (mode 0600) and answer each request with what `handler` returns."""
     await asyncio.to_thread(path.unlink, missing_ok=True)

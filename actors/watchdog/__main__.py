@@ -85,8 +85,8 @@ class Process:
         self._settings = Settings(bot=args.bot, signature_ns=(args.token_life + 10) * SECOND_NS)
         self._core = Watchdog(settings=self._settings)
         self._oldest_ns: int | None = None
-        self._waiting: dict[int, asyncio.Future[Reply]] = {}
-        self._connection = 0
+        late = Reply(code=core.TIMED_OUT, text="no answer")
+        self._waiting = control_frames.Waiting(self._asked, ANSWER_S, late)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._left: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -95,7 +95,7 @@ class Process:
         self._core, actions = core.resumed(self._settings, self._latch(), self._clock.now_ns())
         self._perform(actions)
         self._feed(self._tick())  # before anybody can ask: the epoch, and who lives
-        server = await control_frames.serve(self._state_dir / "watchdog.sock", self._asked)
+        server = await control_frames.serve(self._state_dir / "watchdog.sock", self._waiting)
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._feed, facts.LeaveAsked())
         loop.add_signal_handler(signal.SIGUSR1, self._feed, facts.KillSignalled())
@@ -185,17 +185,8 @@ class Process:
                 self._say.warning("clock_unmeasured", error=str(error))
             await asyncio.sleep(CLOCK_S)
 
-    async def _asked(self, request: ControlRequest) -> Reply:
-        self._connection += 1
-        number = self._connection
-        self._waiting[number] = asyncio.get_running_loop().create_future()
+    def _asked(self, number: int, request: ControlRequest) -> None:
         self._feed(Asked(connection=number, request=request))
-        try:
-            return await asyncio.wait_for(self._waiting[number], ANSWER_S)
-        except TimeoutError:
-            return Reply(code=core.TIMED_OUT, text="no answer")
-        finally:
-            del self._waiting[number]
 
     # --- doing ----------------------------------------------------------------------------------------------------
 
@@ -213,17 +204,12 @@ class Process:
                 case facts.Cancel():
                     self._start(self._cancel(action.venue_order_ids))
                 case facts.Answer():
-                    self._answer(action)
+                    self._waiting.answer(action.connection, action.reply)
                 case facts.Cry():
                     self._say.critical(action.event, detail=action.detail)
                 case facts.Leave():
                     if not self._left.done():
                         self._left.set_result(None)
-
-    def _answer(self, answer: facts.Answer) -> None:
-        waiting = self._waiting.get(answer.connection)
-        if waiting is not None and not waiting.done():
-            waiting.set_result(answer.reply)
 
     async def _read_known(self) -> None:
         """What the desk's store knows, if it says so in time; the lists do not wait for it."""

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from actors.runtime import control_frames
-from actors.runtime.control_frames import MAX_READING, MAX_REQUEST, ask, serve
+from actors.runtime.control_frames import MAX_READING, MAX_REQUEST, Waiting, ask, serve
 from protocol.control import KillNow, Reply, View
 
 LENGTH = struct.Struct(">I")
@@ -255,3 +255,19 @@ def test_an_answer_that_does_not_come_in_time_is_an_error(path):
         return True
 
     assert run(path, work)
+
+
+def test_each_request_gets_its_own_answer_and_the_rest_are_dismissed_or_too_late():
+    async def scene():
+        asked = []
+        waiting = Waiting(lambda number, request: asked.append((number, request)), 0.05, Reply(code=5, text="late"))
+        first, second = asyncio.create_task(waiting(VIEW)), asyncio.create_task(waiting(VIEW))
+        await asyncio.sleep(0)
+        (one, _), (two, _) = asked
+        waiting.answer(two, Reply(code=0, text="two"))
+        waiting.answer(two, Reply(code=1, text="again"))
+        waiting.answer(99, Reply(code=1, text="to nobody"))
+        waiting.dismiss(Reply(code=1, text="dismissed"))
+        return one != two, [(await task).text for task in (first, second)], (await waiting(VIEW)).text
+
+    assert asyncio.run(scene()) == (True, ["dismissed", "two"], "late")
