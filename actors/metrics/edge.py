@@ -1,14 +1,16 @@
 """Serves the exposition and the health document over HTTP on loopback."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import cast
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
 
-from actors.metrics.core import Publish
+from actors.metrics.core import Gauge, Publish
 from actors.runtime.role import Port
 from protocol.base import Effect
 
@@ -17,6 +19,22 @@ LOOPBACK = "127.0.0.1"
 
 class PortTakenError(Exception):
     """The configured port is somebody else's, and this profile does not move."""
+
+
+class Shown(Collector):
+    """The gauges last published, and no others: what is unknown now has no sample, whatever it was before."""
+
+    def __init__(self) -> None:
+        self.gauges: tuple[Gauge, ...] = ()
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """One family per name."""
+        families: dict[str, GaugeMetricFamily] = {}
+        for gauge in self.gauges:
+            names = [label for label, _ in gauge.labels]
+            fresh = GaugeMetricFamily(gauge.name, gauge.name.replace("_", " "), labels=names)
+            families.setdefault(gauge.name, fresh).add_metric([value for _, value in gauge.labels], gauge.value)
+        yield from families.values()
 
 
 class MetricsEdge:
@@ -35,7 +53,7 @@ class MetricsEdge:
         self._ports = ports
         self._told = told
         self._move = move
-        self._gauges: dict[str, Gauge] = {}
+        self._shown = Shown()
         self._health, self._ok = b"{}", False
         self._runners: list[web.AppRunner] = []
         self._task: asyncio.Task[None] | None = None
@@ -43,6 +61,7 @@ class MetricsEdge:
 
     def bind(self, port: Port) -> None:
         """Start both servers."""
+        self._registry.register(self._shown)
         self._port = port
         self._task = asyncio.get_running_loop().create_task(self._serve())
         self._task.add_done_callback(self._served)
@@ -51,30 +70,15 @@ class MetricsEdge:
         """Take the newest values over."""
         if not isinstance(effect, Publish):
             raise TypeError(f"not an effect of metrics: {type(effect).__name__}")
-        self._health, self._ok = effect.health, effect.ok
-        fresh = {gauge.name for gauge in effect.gauges}
-        for name in fresh & self._gauges.keys():
-            self._gauges[name].clear()
-        for gauge in effect.gauges:
-            shown = self._gauge(gauge.name, tuple(label for label, _ in gauge.labels))
-            if gauge.labels:
-                shown.labels(**dict(gauge.labels)).set(gauge.value)
-            else:
-                shown.set(gauge.value)
+        self._health, self._ok, self._shown.gauges = effect.health, effect.ok, effect.gauges
 
     def close(self) -> None:
         """Stop serving; the gauges leave the registry with this incarnation."""
         if self._task is not None:
             self._task.cancel()
-        for gauge in self._gauges.values():
-            self._registry.unregister(gauge)
+        self._registry.unregister(self._shown)
         for runner in self._runners:
             asyncio.get_running_loop().create_task(runner.cleanup())
-
-    def _gauge(self, name: str, labels: tuple[str, ...]) -> Gauge:
-        if name not in self._gauges:
-            self._gauges[name] = Gauge(name, name.replace("_", " "), labels, registry=self._registry)
-        return self._gauges[name]
 
     def _served(self, task: "asyncio.Task[None]") -> None:
         error = None if task.cancelled() else task.exception()
