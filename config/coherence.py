@@ -16,14 +16,19 @@ from protocol.strategy import Regime
 
 Rule = Callable[[Config], Iterator[Problem]]
 VENUE_SIGNED_RATE = 30
+LEADER = "BTC-USD"
+_REFRESHES_H = (1, 24, 168)
 _LOWEST_CONFIDENCE = Decimal("0.6")
 _WARN_AT_RISK_PCT = 50
 _WEAKEST: dict[str, tuple[Decimal, Decimal]] = {
     "price_move": (Decimal("0.6"), Decimal("0.70")),
     "breakout": (Decimal("0.7"), Decimal("0.8")),
     "momentum": (Decimal(1), Decimal(1)),
+    "volume_spike": (Decimal(1), Decimal(1)),
+    "reversal": (Decimal(1), Decimal("0.6")),
+    "mean_reversion": (Decimal(1), Decimal("0.6")),
 }
-"""Strength and confidence of each trigger's smallest form (pipeline.md §5.2); momentum grows up to 1 and 1."""
+"""Strength and confidence of each trigger's smallest form (pipeline.md §5.2); of those that grow, what they reach."""
 
 
 def problems(config: Config) -> tuple[Problem, ...]:
@@ -250,10 +255,60 @@ def _tiers(config: Config) -> Iterator[Problem]:
         if product in config.universe.exclusions.never_trade:
             keys = f"tiers.{name}.symbols, exclusions.never_trade"
             yield _universe(keys, product, "rule 21: a product is either traded or never")
+    yield from _sized(config, len(entries))
     least = config.universe.universe.min_eligible_assets
     if len(entries) < least:
         rule = "rule 21: the tiers hold fewer products than must be eligible"
         yield _universe("tiers, universe.min_eligible_assets", f"{len(entries)}, {least}", rule)
+
+
+def _sized(config: Config, count: int) -> Iterator[Problem]:
+    universe = config.universe.universe
+    if count > universe.max_universe_size:
+        rule = "rule 21: the tiers hold more products than the universe may"
+        yield _universe("tiers, universe.max_universe_size", f"{count}, {universe.max_universe_size}", rule)
+    if universe.refresh_interval_hours not in _REFRESHES_H:
+        rule = "rule 21: hourly, daily or weekly: 1, 24 or 168"
+        yield _universe("universe.refresh_interval_hours", universe.refresh_interval_hours, rule)
+
+
+def _forced(config: Config) -> Iterator[Problem]:
+    core = config.universe.tiers.tier_1_core
+    for product in core.force_eligible_symbols:
+        if product not in core.symbols:
+            key = "tiers.tier_1_core.force_eligible_symbols"
+            yield _universe(key, product, "it must stand in tiers.tier_1_core.symbols, or it forces nothing")
+
+
+def _leader(config: Config) -> Iterator[Problem]:
+    table = config.universe.tiers
+    if all(LEADER not in tier.symbols for tier in (table.tier_1_core, table.tier_2, table.tier_3)):
+        yield _universe("tiers", "missing", f"the regime is read from {LEADER}: it must stand in a tier")
+
+
+def _hysteresis(config: Config) -> Iterator[Problem]:
+    steps = config.universe.eligibility_hysteresis.volume_24h
+    if steps.exit_mult > steps.enter_mult:
+        keys = "eligibility_hysteresis.volume_24h.exit_mult, eligibility_hysteresis.volume_24h.enter_mult"
+        rule = "a product would leave at the volume that lets it in"
+        yield _universe(keys, f"{plain(steps.exit_mult)}, {plain(steps.enter_mult)}", rule)
+
+
+def _crash_tiers(config: Config) -> Iterator[Problem]:
+    crash = config.universe.regime_modifiers.crash
+    for name in ("tier_1_multiplier", "tier_2_multiplier", "tier_3_multiplier"):
+        if getattr(crash, name):
+            key = f"regime_modifiers.crash.{name}"
+            yield _universe(key, getattr(crash, name), "a crash allows no entry: no tier has an allocation in it")
+
+
+def _allocations(config: Config) -> Iterator[Problem]:
+    table = config.universe.tiers
+    named = {"tier_1_core": table.tier_1_core, "tier_2": table.tier_2, "tier_3": table.tier_3}
+    for name, tier in named.items():
+        if tier.symbols and tier.constraints.max_allocation_pct == 0:
+            key = f"tiers.{name}.constraints.max_allocation_pct"
+            yield _universe(key, 0, "a tier with products needs an allocation, or none of them can ever be bought")
 
 
 def _twice(entries: list[tuple[str, str]], key: str, rule: str) -> Iterator[Problem]:
@@ -338,4 +393,5 @@ def _heartbeat(config: Config) -> Iterator[Problem]:
 RULES: tuple[Rule, ...] = (
     *(_targets, _caps, _slots, _themes_fit, _stops, _minimum, _dust, _frequency, _spacing, _fees, _lives, _profiles),
     *(_trailing, _clusters, _one_cluster, _tiers, _live, _reachable, _crash, _rates, _heartbeat),
+    *(_forced, _leader, _hysteresis, _crash_tiers, _allocations),
 )

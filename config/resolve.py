@@ -1,7 +1,7 @@
 """From five checked files to the limits that travel to actors, and the hash that names them."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from enum import Enum
 
@@ -9,7 +9,7 @@ import msgspec
 
 from config.files import Config
 from config.schema import Section
-from config.schema_market import Thresholds, Tier
+from config.schema_market import Band, Thresholds, Tier, TierMultipliers, UniverseFile
 from config.schema_policy import Lane
 from config.schema_policy import RegimeRow as RegimeSection
 from protocol import policy as resolved
@@ -18,6 +18,8 @@ from protocol.money import plain
 from protocol.strategy import Regime
 
 _MINUTE_S = 60
+_HOUR_S = 3600
+_DAY_S = 86_400
 _HASH_DIGITS = 16
 
 
@@ -146,8 +148,8 @@ def _universe(config: Config) -> resolved.UniversePolicy:
     tiers = universe.tiers
     return resolved.UniversePolicy(
         tiers=(
-            _tier(config, 1, tiers.tier_1_core, depths[0]),
-            _tier(config, 2, tiers.tier_2, depths[1]),
+            _tier(config, 1, tiers.tier_1_core, depths[0], forced=tiers.tier_1_core.force_eligible_symbols),
+            _tier(config, 2, tiers.tier_2, depths[1], band=tiers.tier_2.near_threshold_override),
             _tier(config, 3, tiers.tier_3, depths[2]),
         ),
         themes=tuple(
@@ -156,10 +158,69 @@ def _universe(config: Config) -> resolved.UniversePolicy:
         ),
         never_trade=tuple(map(ProductId, universe.exclusions.never_trade)),
         min_eligible_assets=universe.universe.min_eligible_assets,
+        refresh_s=universe.universe.refresh_interval_hours * _HOUR_S,
+        products_cache_s=universe.universe.products_cache_minutes * _MINUTE_S,
+        near_miss=_near_miss(universe),
+        volume_steps=_volume_steps(universe),
+        scales=_scales(universe),
+        red_flags=tuple(universe.exclusions.red_flags),
+        ban_s=universe.exclusions.temporary_ban_hours * _HOUR_S,
     )
 
 
-def _tier(config: Config, number: int, tier: Tier, depth_usd: Decimal) -> resolved.TierRow:
+def _near_miss(universe: UniverseFile) -> resolved.NearMiss | None:
+    near = universe.universe.near_threshold
+    if not near.override_enabled:
+        return None
+    return resolved.NearMiss(tolerance_share=near.tolerance_pct, max_per_tier=near.max_overrides_per_tier)
+
+
+def _volume_steps(universe: UniverseFile) -> resolved.VolumeSteps:
+    steps = universe.eligibility_hysteresis.volume_24h
+    return resolved.VolumeSteps(
+        enter_mult=steps.enter_mult,
+        exit_mult=steps.exit_mult,
+        enter_builds=steps.cycles_confirm_enter,
+        exit_builds=steps.cycles_confirm_exit,
+    )
+
+
+def _scales(universe: UniverseFile) -> resolved.TierScales:
+    tiers, floors = universe.regime_modifiers, universe.volume_floor_scalers
+    return (
+        _scale(Regime.BULL, tiers.bull, floors.bull),
+        _scale(Regime.CHOP, tiers.chop, floors.chop),
+        _scale(Regime.BEAR, tiers.bear, floors.bear),
+        _scale(Regime.CRASH, tiers.crash, None),
+    )
+
+
+def _scale(regime: Regime, row: TierMultipliers, volume_mult: Decimal | None) -> resolved.TierScale:
+    mults = (row.tier_1_multiplier, row.tier_2_multiplier, row.tier_3_multiplier)
+    return resolved.TierScale(regime=regime, allocation_mults=mults, volume_mult=volume_mult)
+
+
+def _band(band: Band | None) -> resolved.BandRow | None:
+    if band is None or not band.enable:
+        return None
+    return resolved.BandRow(
+        lower_mult=band.lower_mult,
+        max_spread_bps=band.max_spread_bps,
+        min_listing_age_s=band.min_listing_age_days * _DAY_S,
+        require_depth_mult=band.require_depth_mult,
+        slippage_budget_bps=band.slippage_budget_bps,
+    )
+
+
+def _tier(
+    config: Config,
+    number: int,
+    tier: Tier,
+    depth_usd: Decimal,
+    *,
+    forced: Sequence[str] = (),
+    band: Band | None = None,
+) -> resolved.TierRow:
     floors = config.universe.liquidity
     return resolved.TierRow(
         tier=number,
@@ -167,6 +228,9 @@ def _tier(config: Config, number: int, tier: Tier, depth_usd: Decimal) -> resolv
         min_24h_volume_usd=max(floors.min_24h_volume_usd, tier.constraints.min_24h_volume_usd),
         max_spread_bps=min(floors.max_spread_bps, tier.constraints.max_spread_bps),
         min_depth_usd=depth_usd,
+        max_allocation_pct=tier.constraints.max_allocation_pct,
+        force_eligible=tuple(map(ProductId, forced)),
+        band=_band(band),
     )
 
 
@@ -188,6 +252,7 @@ def _row(regime: Regime, row: RegimeSection) -> resolved.RegimeRow:
         position_size_multiplier=row.position_size_multiplier,
         max_positions=row.max_positions,
         allowed_signals=tuple(row.allowed_signals),
+        signal_confidence_boost=float(row.signal_confidence_boost),
     )
 
 

@@ -1,7 +1,7 @@
 """`universe.yaml`, `signals.yaml` and `strategies.yaml`: what may be traded, on which signs, by whom."""
 
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import field
 
@@ -10,19 +10,66 @@ from config.schema import Section, key
 Product = Annotated[str, key("BASE-QUOTE", "a product as the venue names it", pattern="[A-Z0-9]{1,20}-[A-Z0-9]{1,20}")]
 
 
+class NearThreshold(Section, frozen=True, kw_only=True):
+    """Near misses of volume or depth that may pass all the same, in every tier."""
+
+    override_enabled: Annotated[bool, key("switch", "off: a floor is a floor")] = False
+    tolerance_pct: Annotated[
+        Decimal, key("share of the floor, 0 to 1", "how far below its floor a near miss may lie", "0", "0.5")
+    ] = Decimal("0.1")
+    max_overrides_per_tier: Annotated[
+        int, key("products", "so many near misses a tier may have at one time", "0", "100")
+    ] = 2
+
+
 class Selection(Section, frozen=True, kw_only=True):
     """The universe as a whole."""
 
+    method: Annotated[
+        Literal["static"],
+        key("method", "the tiers as listed: a run's feeds and limits are made for the products known at its start"),
+    ] = "static"
+    max_universe_size: Annotated[
+        int, key("products", "each one costs a book, candles and a share of a connection", "1", "300")
+    ] = 30
+    refresh_interval_hours: Annotated[
+        int, key("h: 1, 24 or 168", "how long membership by volume stands before it is judged again", "1", "168")
+    ] = 1
+    products_cache_minutes: Annotated[
+        int, key("min", "how long the venue's product rules are believed before they are asked again", "1", "60")
+    ] = 5
     min_eligible_assets: Annotated[
         int, key("products", "fewer: the venue or our data is in trouble, no entries", "1", "100")
     ] = 2
+    near_threshold: NearThreshold = field(default_factory=NearThreshold)
 
 
 class Constraints(Section, frozen=True, kw_only=True):
     """A tier's own floors; of these and the global ones the tighter holds."""
 
+    max_allocation_pct: Annotated[
+        Decimal,
+        key("% of NAV", "the most one product of it may hold, times the regime's multiplier", "0", "100"),
+    ]
     min_24h_volume_usd: Annotated[Decimal, key("USD in 24 h", "thin products cannot be left", "0", "1e12", over=True)]
     max_spread_bps: Annotated[Decimal, key("bps", "what entering and leaving costs at once", "0", "1000", over=True)]
+
+
+class Band(Section, frozen=True, kw_only=True):
+    """When a tier 2 product just below its volume floor may be traded all the same."""
+
+    enable: Annotated[bool, key("switch", "off: a floor is a floor")] = False
+    lower_mult: Annotated[Decimal, key("x volume floor", "the lower end of the band", "0.5", "1")] = Decimal("0.95")
+    max_spread_bps: Annotated[
+        Decimal, key("bps", "a product in the band must be cheaper to trade than others", "0", "1000", over=True)
+    ] = Decimal(30)
+    min_listing_age_days: Annotated[int, key("days", "a new listing's volume says little", "0", "3650")] = 30
+    require_depth_mult: Annotated[
+        Decimal, key("x order size", "depth within 20 bps of the mid, more than elsewhere", "1", "1000")
+    ] = Decimal(12)
+    slippage_budget_bps: Annotated[
+        Decimal, key("bps from the mid", "what an order of ours may cost in such a book", "0", "500", over=True)
+    ] = Decimal(35)
 
 
 class Tier(Section, frozen=True, kw_only=True):
@@ -32,12 +79,70 @@ class Tier(Section, frozen=True, kw_only=True):
     constraints: Constraints
 
 
+class CoreTier(Tier, frozen=True, kw_only=True):
+    """Tier 1, which may name products whose volume is not asked for."""
+
+    force_eligible_symbols: Annotated[
+        list[Product], key("products of this tier", "the volume floor is skipped for these, and nothing else")
+    ] = field(default_factory=list)
+
+
+class SecondTier(Tier, frozen=True, kw_only=True):
+    """Tier 2, which has a rule of its own for near misses."""
+
+    near_threshold_override: Band = field(default_factory=Band)
+
+
 class TierTable(Section, frozen=True, kw_only=True):
     """All three tiers."""
 
-    tier_1_core: Tier
-    tier_2: Tier
+    tier_1_core: CoreTier
+    tier_2: SecondTier
     tier_3: Tier
+
+
+class VolumeHysteresis(Section, frozen=True, kw_only=True):
+    """How often volume must be seen beyond a bound before membership changes. One build counts once."""
+
+    enter_mult: Annotated[Decimal, key("x volume floor", "a product enters from here on", "0.1", "10")] = Decimal(1)
+    exit_mult: Annotated[
+        Decimal, key("x volume floor", "a product leaves below this; between the two nothing changes", "0.1", "10")
+    ] = Decimal("0.95")
+    cycles_confirm_enter: Annotated[int, key("builds in a row", "one busy hour is no market", "1", "100")] = 3
+    cycles_confirm_exit: Annotated[int, key("builds in a row", "one quiet hour is no reason to leave", "1", "100")] = 3
+
+
+class Hysteresis(Section, frozen=True, kw_only=True):
+    """What keeps products from coming and going with every measurement."""
+
+    volume_24h: VolumeHysteresis = field(default_factory=VolumeHysteresis)
+
+
+class TierMultipliers(Section, frozen=True, kw_only=True):
+    """What one regime makes of each tier's allocation; zero excludes the tier."""
+
+    tier_1_multiplier: Annotated[Decimal, key("x allocation", "zero: nothing of tier 1 is eligible", "0", "2")]
+    tier_2_multiplier: Annotated[Decimal, key("x allocation", "zero: nothing of tier 2 is eligible", "0", "2")]
+    tier_3_multiplier: Annotated[Decimal, key("x allocation", "zero: nothing of tier 3 is eligible", "0", "2")]
+
+
+class RegimeModifiers(Section, frozen=True, kw_only=True):
+    """Tiers by regime."""
+
+    bull: TierMultipliers
+    chop: TierMultipliers
+    bear: TierMultipliers
+    crash: TierMultipliers
+
+
+class VolumeScalers(Section, frozen=True, kw_only=True):
+    """Volume floors by regime. A crash has none: nothing is eligible in it, whatever its volume."""
+
+    bull: Annotated[Decimal, key("x volume floor", "a rising market can be left more easily", "0.1", "10")] = Decimal(
+        "0.9"
+    )
+    chop: Annotated[Decimal, key("x volume floor", "the floors as they stand", "0.1", "10")] = Decimal(1)
+    bear: Annotated[Decimal, key("x volume floor", "a falling market is harder to leave", "0.1", "10")] = Decimal("1.2")
 
 
 class Floors(Section, frozen=True, kw_only=True):
@@ -59,9 +164,14 @@ class Floors(Section, frozen=True, kw_only=True):
 
 
 class Exclusions(Section, frozen=True, kw_only=True):
-    """What is never traded."""
+    """What is never traded, and what may be banned for a time."""
 
     never_trade: Annotated[list[Product], key("products", "stable coins do not move, scams do not return")]
+    red_flags: Annotated[
+        list[Annotated[str, key("word", "why a product is banned for a time", pattern="[a-z][a-z_]{1,40}")]],
+        key("reasons", "what an operator may ban a product for"),
+    ] = field(default_factory=lambda: ["recent_exploit", "regulatory_action", "delisting_rumors", "team_rug"])
+    temporary_ban_hours: Annotated[int, key("h", "a ban ends by itself after so long", "1", "8760")] = 168
 
 
 class UniverseFile(Section, frozen=True, kw_only=True):
@@ -72,6 +182,9 @@ class UniverseFile(Section, frozen=True, kw_only=True):
     liquidity: Floors
     clusters: dict[str, Annotated[list[Product], key("products", "which fall together")]]
     exclusions: Exclusions
+    eligibility_hysteresis: Hysteresis = field(default_factory=Hysteresis)
+    regime_modifiers: RegimeModifiers
+    volume_floor_scalers: VolumeScalers = field(default_factory=VolumeScalers)
 
 
 class Thresholds(Section, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from config.schema import Section, key
 from config.schema_risk import CircuitBreakers, Risk, RiskProfile, Staleness, TierSizes
 from protocol.policy import FeeSource
 
-Signal = Literal["price_move", "momentum", "breakout"]
+Signal = Literal["price_move", "momentum", "breakout", "volume_spike", "reversal", "mean_reversion"]
 
 
 class Exits(Section, frozen=True, kw_only=True):
@@ -107,6 +107,9 @@ class RegimeRow(Section, frozen=True, kw_only=True):
     ]
     max_positions: Annotated[int, key("positions", "the lesser of it and the global slots holds", "0", "100")]
     allowed_signals: Annotated[list[Signal], key("triggers", "which may lead to an entry")]
+    signal_confidence_boost: Annotated[
+        Decimal, key("-1 to 1", "added to every trigger's confidence; below zero it is a penalty", "-1", "1")
+    ] = Decimal(0)
 
 
 class Regimes(Section, frozen=True, kw_only=True):

@@ -11,6 +11,8 @@ from actors.runtime.control_frames import ask
 from ops.exits import Exit, VerbError
 from ops.output import print_json, print_table
 from protocol.control import ControlRequest, Reply, View
+from protocol.ids import ProductId
+from protocol.symbols import product_of
 
 ASK_S = 5.0
 
@@ -18,6 +20,14 @@ ASK_S = 5.0
 def who() -> str:
     """Who asks: user name at host, for the journal."""
     return f"{getpass.getuser()}@{socket.gethostname()}"
+
+
+def product(text: str) -> ProductId:
+    """The product that an argument names. Raises VerbError USAGE: it names none."""
+    try:
+        return product_of(text)
+    except ValueError as exc:
+        raise VerbError(str(exc), Exit.USAGE) from None
 
 
 def run_facts(state: Path) -> dict[str, Any]:

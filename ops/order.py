@@ -4,7 +4,7 @@ import argparse
 from decimal import Decimal, InvalidOperation
 
 from ops.cli import add_json
-from ops.desk import ask_desk, say, who
+from ops.desk import ask_desk, product, say, who
 from ops.exits import Exit, VerbError
 from protocol.control import PlaceByHand
 from protocol.orders import Side
@@ -28,7 +28,7 @@ def main(args: argparse.Namespace) -> int:
         raise VerbError("--post-only needs --limit", Exit.USAGE)
     request = PlaceByHand(
         by=who(),
-        product_id=args.product.upper(),
+        product_id=product(args.product),
         side=Side(args.side.upper()),
         size=_amount(args.size, "--size"),
         quote=_amount(args.quote, "--quote"),

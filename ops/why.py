@@ -4,7 +4,7 @@ import argparse
 from datetime import UTC, datetime
 
 from ops.cli import add_json
-from ops.desk import ask_desk, data_of, who
+from ops.desk import ask_desk, data_of, product, who
 from ops.exits import Exit, VerbError
 from ops.output import print_json, print_table
 from protocol.control import Why
@@ -19,7 +19,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> int:
     """Asks the desk and prints the answer."""
-    request = Why(by=who(), product_id=args.product.upper(), at_ns=_at_ns(args.at))
+    request = Why(by=who(), product_id=product(args.product), at_ns=_at_ns(args.at))
     told = data_of(ask_desk(args.state, request))
     if args.json:
         print_json(told)

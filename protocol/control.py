@@ -50,6 +50,19 @@ class ResumeEntries(Request, frozen=True, kw_only=True, tag="control.resume"):
     """Entries again."""
 
 
+class BanProduct(Request, frozen=True, kw_only=True, tag="control.ban"):
+    """A red flag: no entries in a product for the configured time."""
+
+    product_id: str
+    reason: str
+
+
+class UnbanProduct(Request, frozen=True, kw_only=True, tag="control.unban"):
+    """Lift a product's red flag."""
+
+    product_id: str
+
+
 class PlaceByHand(Request, frozen=True, kw_only=True, tag="control.order"):
     """An operator's order. Exactly one of `size` (base) and `quote` (quote currency)."""
 
@@ -127,7 +140,18 @@ class WatchdogStatus(Value, frozen=True, kw_only=True):
 
 
 ControlRequest = (
-    View | Why | KillNow | Rearm | PauseEntries | ResumeEntries | PlaceByHand | CancelByHand | DrillLoad | Shutdown
+    View
+    | Why
+    | KillNow
+    | Rearm
+    | PauseEntries
+    | ResumeEntries
+    | BanProduct
+    | UnbanProduct
+    | PlaceByHand
+    | CancelByHand
+    | DrillLoad
+    | Shutdown
 )
 
 

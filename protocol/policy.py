@@ -121,14 +121,58 @@ class ExitPolicy(Value, frozen=True, kw_only=True):
     bull_target_mult: Decimal
 
 
+class BandRow(Value, frozen=True, kw_only=True):
+    """When a product just below its volume floor may pass (pipeline.md §3, 3a). Depth against our order's size."""
+
+    lower_mult: Decimal
+    max_spread_bps: Decimal
+    min_listing_age_s: int
+    require_depth_mult: Decimal
+    slippage_budget_bps: Decimal
+
+
 class TierRow(Value, frozen=True, kw_only=True):
-    """One tier's products and floors, the tighter of the tier's and the global ones."""
+    """One tier's products and floors, the tighter of the tier's and the global ones.
+
+    `force_eligible` skip the volume floor; `band` None: the tier has no rule of its own for near misses.
+    `max_allocation_pct` is of NAV, before the regime's multiplier.
+    """
 
     tier: int
     products: tuple[ProductId, ...]
     min_24h_volume_usd: Decimal
     max_spread_bps: Decimal
     min_depth_usd: Decimal
+    max_allocation_pct: Decimal = Decimal(100)
+    force_eligible: tuple[ProductId, ...] = ()
+    band: BandRow | None = None
+
+
+class TierScale(Value, frozen=True, kw_only=True):
+    """What one regime makes of tiers 1, 2, 3 (zero: excluded) and of the volume floors (None: nothing is eligible)."""
+
+    regime: Regime
+    allocation_mults: tuple[Decimal, Decimal, Decimal]
+    volume_mult: Decimal | None
+
+
+TierScales = tuple[TierScale, TierScale, TierScale, TierScale]
+
+
+class NearMiss(Value, frozen=True, kw_only=True):
+    """How far below a floor of volume or depth, as a share of it, how many products of a tier may pass."""
+
+    tolerance_share: Decimal
+    max_per_tier: int
+
+
+class VolumeSteps(Value, frozen=True, kw_only=True):
+    """When volume makes a product come or go: multiples of the floor, and builds in a row."""
+
+    enter_mult: Decimal
+    exit_mult: Decimal
+    enter_builds: int
+    exit_builds: int
 
 
 class Theme(Value, frozen=True, kw_only=True):
@@ -139,12 +183,22 @@ class Theme(Value, frozen=True, kw_only=True):
 
 
 class UniversePolicy(Value, frozen=True, kw_only=True):
-    """Who may be traded at all. Depth is bid plus ask side within 20 bps of the mid, USD."""
+    """Who may be traded at all. Depth is bid plus ask side within 20 bps of the mid, USD.
+
+    `near_miss` None: a floor is a floor. `red_flags` are the reasons for which a product may be banned, for `ban_s`.
+    """
 
     tiers: tuple[TierRow, TierRow, TierRow]
     themes: tuple[Theme, ...]
     never_trade: tuple[ProductId, ...]
     min_eligible_assets: int
+    refresh_s: int
+    products_cache_s: int
+    near_miss: NearMiss | None
+    volume_steps: VolumeSteps
+    scales: TierScales
+    red_flags: tuple[str, ...]
+    ban_s: int
 
     @property
     def products(self) -> tuple[ProductId, ...]:
@@ -155,18 +209,26 @@ class UniversePolicy(Value, frozen=True, kw_only=True):
         """The tier of a product; None when it stands in none."""
         return next((row.tier for row in self.tiers if product in row.products), None)
 
+    def scale(self, regime: Regime) -> TierScale:
+        """What a regime makes of the tiers."""
+        return next(row for row in self.scales if row.regime is regime)
+
     def theme_of(self, product: str) -> str:
         """The theme of a product; OTHER when it stands in none."""
         return next((theme.name for theme in self.themes if product in theme.products), OTHER_THEME)
 
 
 class RegimeRow(Value, frozen=True, kw_only=True):
-    """One row of the regime table. `position_size_multiplier` scales sizes and caps; `allowed_signals` are triggers."""
+    """One row of the regime table. `position_size_multiplier` scales sizes and caps; `allowed_signals` are triggers.
+
+    `signal_confidence_boost` is added to a trigger's confidence, the result kept within 0 to 1; negative: a penalty.
+    """
 
     regime: Regime
     position_size_multiplier: Decimal
     max_positions: int
     allowed_signals: tuple[str, ...]
+    signal_confidence_boost: float = 0.0
 
 
 class RegimePolicy(Value, frozen=True, kw_only=True):

@@ -18,8 +18,22 @@ class Regime(Enum):
     CRASH = "crash"
 
 
+class Check(Value, frozen=True, kw_only=True, array_like=True):
+    """One bound that was evaluated: value against limit. None where there is no number, or none is known."""
+
+    code: str
+    passed: bool
+    value: float | None
+    limit: float | None
+    unit: str = ""
+
+
 class Asset(Value, frozen=True, kw_only=True):
-    """One eligible product at decision time. Spread in bps, depth and volume in USD."""
+    """One eligible product at decision time. Spread in bps, depth and volume in USD, allocation in per cent of NAV.
+
+    `overrides` are the checks that a rule for near misses or the force list stood in for; `checks` all that was looked
+    at, those included.
+    """
 
     product_id: ProductId
     tier: int
@@ -29,16 +43,30 @@ class Asset(Value, frozen=True, kw_only=True):
     spread_bps: float
     depth_usd: float
     volume_24h_usd: float
+    max_allocation_pct: Decimal = Decimal(100)
+    overrides: tuple[str, ...] = ()
+    checks: tuple[Check, ...] = ()
 
 
 class Exclusion(Value, frozen=True, kw_only=True):
-    """Why a configured product is not eligible now: value against limit."""
+    """Why a configured product is not eligible now: the first bound it fails, value against limit; and all of them."""
 
     product_id: ProductId
     tier: int
     reason: str
     value: float | None
     limit: float | None
+    checks: tuple[Check, ...] = ()
+
+
+class RedFlag(Value, frozen=True, kw_only=True):
+    """A product banned for a time, whatever its market looks like; `by` is who said so."""
+
+    product_id: ProductId
+    reason: str
+    by: str
+    banned_ns: int
+    expires_ns: int
 
 
 class UniverseView(Message, frozen=True, kw_only=True, tag="strategy.universe"):
@@ -54,12 +82,69 @@ class UniverseView(Message, frozen=True, kw_only=True, tag="strategy.universe"):
     volatility_pct: float | None
     eligible: tuple[Asset, ...]
     excluded: tuple[Exclusion, ...]
+    flags: tuple[RedFlag, ...] = ()
 
 
 class UniverseWanted(Message, frozen=True, kw_only=True, tag="strategy.universe_wanted"):
-    """Cycle to the universe: who may be traded now? Answered by `UniverseView`."""
+    """Cycle to the universe: who may be traded now? Answered by `UniverseView`. `nav_usd` None: not known."""
 
     cycle: int
+    nav_usd: Decimal | None = None
+
+
+class RegimeChanged(Message, frozen=True, kw_only=True, tag="strategy.regime_changed"):
+    """Another row of the regime table holds from this cycle on, and what it makes of sizes, caps, slots and signals.
+
+    `size_multiplier` scales base sizes and the position cap, `cap_multiplier` (never above 1) total, theme and
+    strategy caps.
+    """
+
+    at_ns: int
+    before: Regime
+    after: Regime
+    confidence: float
+    trend_pct: float | None
+    volatility_pct: float | None
+    size_multiplier: Decimal
+    cap_multiplier: Decimal
+    max_positions: int
+    allowed_signals: tuple[str, ...]
+    signal_confidence_boost: float
+
+
+class FlagProduct(Message, frozen=True, kw_only=True, tag="strategy.flag_product"):
+    """Ban a product for the configured time; a ban that stands is replaced. Answered by `FlagAnswered`."""
+
+    request_id: str
+    reply_to: str
+    product_id: ProductId
+    reason: str
+    by: str
+
+
+class UnflagProduct(Message, frozen=True, kw_only=True, tag="strategy.unflag_product"):
+    """End a product's ban before its time. Answered by `FlagAnswered`."""
+
+    request_id: str
+    reply_to: str
+    product_id: ProductId
+    by: str
+
+
+class FlagOutcome(Enum):
+    """What became of a request about a ban."""
+
+    DONE = "done"
+    NOT_FOUND = "not_found"
+    REFUSED = "refused"
+
+
+class FlagAnswered(Message, frozen=True, kw_only=True, tag="strategy.flag_answered"):
+    """The answer; a change is durable before it is given."""
+
+    request_id: str
+    outcome: FlagOutcome
+    text: str
 
 
 class Trigger(Value, frozen=True, kw_only=True):
@@ -178,6 +263,10 @@ class CycleView(Message, frozen=True, kw_only=True, tag="strategy.cycle_view"):
 StrategyMessage = (
     UniverseView
     | UniverseWanted
+    | RegimeChanged
+    | FlagProduct
+    | UnflagProduct
+    | FlagAnswered
     | CycleOpened
     | ProposalsMade
     | AlphaDown

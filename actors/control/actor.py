@@ -11,7 +11,7 @@ from protocol.market import ProductsKnown, Quote
 from protocol.orders import Drained, OrderUpdate
 from protocol.portfolio import FillApplied, PortfolioView, Reconciled
 from protocol.risk import BatchJudged, OperatorOrderJudged, RiskView
-from protocol.strategy import CycleRecord, CycleView, UniverseView
+from protocol.strategy import CycleRecord, CycleView, FlagAnswered, UniverseView
 from protocol.venue import OpenOrdersListed, QueryFailed
 
 
@@ -37,6 +37,7 @@ def role(settings: Settings, edge: Callable[[], Edge]) -> Role[Control]:
             CycleView,
             CycleRecord,
             UniverseView,
+            FlagAnswered,
             OpenOrdersListed,
             QueryFailed,
         ),

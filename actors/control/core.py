@@ -16,6 +16,7 @@ from protocol.control import (
     Answer,
     Arm,
     Asked,
+    BanProduct,
     CancelByHand,
     DrillLoad,
     KillNow,
@@ -28,6 +29,7 @@ from protocol.control import (
     Reply,
     ResumeEntries,
     Shutdown,
+    UnbanProduct,
     View,
     WatchdogAnswered,
     Why,
@@ -51,7 +53,16 @@ from protocol.risk import (
     TradingState,
     WatchdogSeen,
 )
-from protocol.strategy import CycleRecord, CycleView, UniverseView
+from protocol.strategy import (
+    CycleRecord,
+    CycleView,
+    FlagAnswered,
+    FlagOutcome,
+    FlagProduct,
+    UnflagProduct,
+    UniverseView,
+)
+from protocol.symbols import product_of
 from protocol.venue import ListOpenOrders, OpenOrdersListed, QueryFailed
 
 DONE, FAILED, NOT_FOUND, REFUSED = 0, 1, 2, 4
@@ -72,6 +83,8 @@ def step(state: Control, message: Message, now_ns: int) -> tuple[Control, Effect
             return state, (Answer(connection=message.connection, reply=message.reply),)
         case OperatorOrderJudged():
             return _order_judged(state, message.decision)
+        case FlagAnswered():
+            return _flag_answered(state, message)
         case Reconciled():
             return _reconciled(state, message)
         case Drained() | OpenOrdersListed() | QueryFailed() | Wake():
@@ -151,6 +164,8 @@ def _asked(state: Control, asked: Asked, now_ns: int) -> tuple[Control, Effects]
             return state, (told, _answer(connection, DONE, "paused: no entries until resumed"))
         case ResumeEntries():
             return state, (Tell(to="risk", message=Resume(by=request.by)), _answer(connection, DONE, "resumed"))
+        case BanProduct() | UnbanProduct():
+            return _flag(state, connection, request, now_ns)
         case PlaceByHand():
             return _place(state, connection, request, now_ns)
         case CancelByHand():
@@ -208,10 +223,45 @@ def _reconciled(state: Control, message: Reconciled) -> tuple[Control, Effects]:
     return state, (PassOn(connection=connection, request=request),)
 
 
+def _flag(state: Control, connection: int, request: BanProduct | UnbanProduct, now_ns: int) -> tuple[Control, Effects]:
+    """The universe holds the bans; it answers when a change is durable."""
+    name = f"flag/{connection}/{now_ns}"
+    product = _named(request.product_id)
+    if product is None:
+        return state, (_unknown(connection, request.product_id),)
+    ask: FlagProduct | UnflagProduct
+    if isinstance(request, BanProduct):
+        reason = request.reason
+        ask = FlagProduct(request_id=name, reply_to="control", product_id=product, reason=reason, by=request.by)
+    else:
+        ask = UnflagProduct(request_id=name, reply_to="control", product_id=product, by=request.by)
+    return replace(state, waiting={**state.waiting, name: connection}), (Tell(to="universe", message=ask),)
+
+
+def _flag_answered(state: Control, message: FlagAnswered) -> tuple[Control, Effects]:
+    connection = state.waiting.get(message.request_id)
+    if connection is None:
+        return state, NO_EFFECTS
+    codes = {FlagOutcome.DONE: DONE, FlagOutcome.NOT_FOUND: NOT_FOUND, FlagOutcome.REFUSED: REFUSED}
+    waiting = {k: v for k, v in state.waiting.items() if k != message.request_id}
+    return replace(state, waiting=waiting), (_answer(connection, codes[message.outcome], message.text),)
+
+
+def _named(text: str) -> ProductId | None:
+    try:
+        return product_of(text)
+    except ValueError:
+        return None
+
+
+def _unknown(connection: int, text: str) -> Answer:
+    return _answer(connection, NOT_FOUND, f"{text} is not a product that we follow")
+
+
 def _place(state: Control, connection: int, request: PlaceByHand, now_ns: int) -> tuple[Control, Effects]:
-    product = ProductId(request.product_id.upper())
-    if product not in state.rules:
-        return state, (_answer(connection, NOT_FOUND, f"{product} is not a product that we follow"),)
+    product = _named(request.product_id)
+    if product is None or product not in state.rules:
+        return state, (_unknown(connection, product or request.product_id),)
     name = f"hand/{connection}/{now_ns}"
     if request.limit is None:
         step_ = Step(kind=StepKind.IOC, through_bps=Decimal(50))

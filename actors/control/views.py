@@ -12,6 +12,7 @@ from protocol.money import plain
 from protocol.orders import OrderState
 from protocol.portfolio import FillApplied, Position
 from protocol.risk import BatchJudged, Gate, Reason, TradingState
+from protocol.strategy import Asset, Check, Exclusion
 
 Json = dict[str, Any]
 
@@ -166,15 +167,45 @@ def universe(state: Control) -> Json:
     """Who is eligible, who is not and why."""
     view = state.universe
     if view is None:
-        return {"regime": None, "eligible": [], "excluded": []}
+        return {"regime": None, "eligible": [], "excluded": [], "flags": []}
     return {
         "regime": view.regime.value,
         "regime_confidence": view.regime_confidence,
         "trend_pct": view.trend_pct,
         "volatility_pct": view.volatility_pct,
-        "eligible": [msgspec.to_builtins(a) for a in view.eligible],
-        "excluded": [msgspec.to_builtins(x) for x in view.excluded],
+        "eligible": [_asset(a) for a in view.eligible],
+        "excluded": [_exclusion(x) for x in view.excluded],
+        "flags": [
+            {
+                "product_id": flag.product_id,
+                "reason": flag.reason,
+                "by": flag.by,
+                "banned_at": iso(flag.banned_ns),
+                "expires_at": iso(flag.expires_ns),
+            }
+            for flag in view.flags
+        ],
     }
+
+
+def _asset(asset: Asset) -> Json:
+    plain_asset: Json = msgspec.to_builtins(asset)
+    return plain_asset | {"max_allocation_pct": plain(asset.max_allocation_pct), "checks": _checks(asset.checks)}
+
+
+def _exclusion(out: Exclusion) -> Json:
+    return {
+        "product_id": out.product_id,
+        "tier": out.tier,
+        "reason": out.reason,
+        "value": out.value,
+        "limit": out.limit,
+        "checks": _checks(out.checks),
+    }
+
+
+def _checks(checks: tuple[Check, ...]) -> list[Json]:
+    return [{"code": c.code, "passed": c.passed, "value": c.value, "limit": c.limit, "unit": c.unit} for c in checks]
 
 
 def why(state: Control, product: str, at_ns: int | None) -> Json:

@@ -113,7 +113,8 @@ def _reconciled(state: Cycle, cycle: Open, message: Reconciled, now_ns: int) -> 
     if not message.ok:
         return _close(state, cycle, message.detail.partition(": ")[0], now_ns)
     state, cycle = _stage(state, cycle, "universe", now_ns)
-    return state, (Tell(to="universe", message=UniverseWanted(cycle=cycle.number)), _limit(state, now_ns))
+    nav = state.portfolio.nav_usd if state.portfolio is not None else None
+    return state, (Tell(to="universe", message=UniverseWanted(cycle=cycle.number, nav_usd=nav)), _limit(state, now_ns))
 
 
 def _universe(state: Cycle, cycle: Open, view: UniverseView, now_ns: int) -> tuple[Cycle, Effects]:

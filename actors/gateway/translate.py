@@ -169,8 +169,17 @@ def product(row: Product) -> ProductRules:
         view_only=row.view_only,
         auction_mode=row.auction_mode,
         alias=row.alias or "",
-        volume_24h_usd=optional_decimal(row.approximate_quote_24h_volume, "volume"),
+        volume_24h_usd=optional_decimal(row.approximate_quote_24h_volume or row.quote_volume_24h, "volume"),
+        listed_ns=_listed_ns(row),
     )
+
+
+def _listed_ns(row: Product) -> int | None:
+    """Since when it is listed. A date that is none is not known; the product can be traded all the same."""
+    try:
+        return parse_rfc3339(row.new_at)
+    except BadWire:
+        return None
 
 
 def bars(rows: Iterable[Candle], granularity_s: int, now_ns: int) -> tuple[Bar, ...]:

@@ -13,7 +13,7 @@ from protocol.orders import IntentDone, OrderUpdate
 from protocol.policy import OTHER_THEME, ExecutionPolicy, Policy
 from protocol.portfolio import ExitWanted, FillApplied, PortfolioView
 from protocol.risk import EpochChanged, LaneLoad, OperatorOrder, Pause, ProposalBatch, Resume, WatchdogSeen
-from protocol.strategy import UniverseView
+from protocol.strategy import Regime, UniverseView
 from protocol.venue import FeesKnown, QueryFailed, VenueHealth
 
 _BASE_TTL_S = 12.0  # execution.md §4: the longest row of the spread table; the minima decide
@@ -41,10 +41,7 @@ def limits(policy: Policy) -> Limits:
         theme_caps_pct=tuple((row.theme, row.cap_pct) for row in risk.theme_caps),
         other_theme_cap_pct=risk.theme_cap_pct(OTHER_THEME),
         strategy_budgets_pct=tuple((s.name, s.max_at_risk_pct) for s in policy.strategy.strategies),
-        regimes=tuple(
-            RegimeRow(regime=row.regime, multiplier=row.position_size_multiplier, max_positions=row.max_positions)
-            for row in policy.regime.rows
-        ),
+        regimes=tuple(_regime(policy, row.regime) for row in policy.regime.rows),
         themes=tuple((p, universe.theme_of(p)) for p in universe.products),
         tiers=tuple((p, row.tier) for row in universe.tiers for p in row.products),
         max_open_positions=risk.max_open_positions,
@@ -80,6 +77,20 @@ def limits(policy: Policy) -> Limits:
         exit_first_bps=policy.exits.slippage_tolerance_bps,
         exit_retry_bps=policy.exits.retry_step_bps,
         exit_retry_steps=policy.exits.retry_steps,
+    )
+
+
+def _regime(policy: Policy, regime: Regime) -> RegimeRow:
+    """One regime's multiplier, slots and allocations."""
+    row, mults = policy.regime.row(regime), policy.universe.scale(regime).allocation_mults
+    first, second, third = (
+        tier.max_allocation_pct * mult for tier, mult in zip(policy.universe.tiers, mults, strict=True)
+    )
+    return RegimeRow(
+        regime=regime,
+        multiplier=row.position_size_multiplier,
+        max_positions=row.max_positions,
+        allocations_pct=(first, second, third),
     )
 
 

@@ -11,6 +11,7 @@ from protocol.ids import ProductId
 from protocol.money import PCT, ZERO
 from protocol.orders import OrderState, Side
 from protocol.portfolio import FillApplied, PortfolioView
+from protocol.symbols import asset_of
 
 
 class Stake(Value, frozen=True, kw_only=True):
@@ -50,9 +51,9 @@ class Exposure(Value, frozen=True, kw_only=True):
         """USD at risk in a product."""
         return sum((s.total_usd for s in self.stakes if s.product_id == product_id), ZERO)
 
-    def of_asset(self, base: str) -> Decimal:
-        """USD at risk in a base currency, over all its quote pairs."""
-        return sum((s.total_usd for s in self.stakes if s.product_id.partition("-")[0] == base), ZERO)
+    def of_asset(self, asset: str) -> Decimal:
+        """USD at risk in an asset, over all its quote pairs and wrapped forms."""
+        return sum((s.total_usd for s in self.stakes if asset_of(s.product_id) == asset), ZERO)
 
     def of_theme(self, theme: str) -> Decimal:
         """USD at risk in a theme."""

@@ -4,15 +4,20 @@ from decimal import Decimal
 
 from protocol.base import Value
 from protocol.instants import SECOND_NS
+from protocol.money import PCT
 from protocol.strategy import Regime
 
 
 class RegimeRow(Value, frozen=True, kw_only=True):
-    """One row of the regime table: size multiplier and open-position bound."""
+    """One row of the regime table: size multiplier, open-position bound, and the most one asset of tiers 1, 2, 3 holds.
+
+    Allocations are per cent of NAV, the regime's tier multipliers applied.
+    """
 
     regime: Regime
     multiplier: Decimal
     max_positions: int
+    allocations_pct: tuple[Decimal, Decimal, Decimal] = (PCT, PCT, PCT)
 
 
 class Limits(Value, frozen=True, kw_only=True):

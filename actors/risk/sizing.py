@@ -9,6 +9,7 @@ from protocol.ids import ProductId
 from protocol.money import ONE, PCT, ZERO, bps_of
 from protocol.risk import Reason
 from protocol.strategy import Regime
+from protocol.symbols import asset_of
 
 
 class Ask(Value, frozen=True, kw_only=True):
@@ -52,10 +53,12 @@ class Grant(Value, frozen=True, kw_only=True):
 
 def rooms(ask: Ask, exposure: Exposure, nav_usd: Decimal, limits: Limits) -> tuple[Room, ...]:
     """What every cap leaves for this request, regime applied (U3: bull never raises a portfolio cap)."""
-    m = limits.row(ask.regime).multiplier
+    row = limits.row(ask.regime)
+    m = row.multiplier
     hard = min(ONE, m)
-    base = ask.product_id.partition("-")[0]
+    asset = asset_of(ask.product_id)
     position_pct = min(limits.tier_caps_pct[ask.tier - 1], limits.max_position_size_pct) * m
+    asset_pct = min(limits.max_per_asset_pct * hard, row.allocations_pct[ask.tier - 1])
     budget_pct = dict(limits.strategy_budgets_pct).get(ask.strategy, limits.max_total_at_risk_pct)
 
     def room(code: Reason, pct: Decimal, used: Decimal) -> Room:
@@ -65,7 +68,7 @@ def rooms(ask: Ask, exposure: Exposure, nav_usd: Decimal, limits: Limits) -> tup
         room(Reason.STRATEGY_CAP, budget_pct * hard, exposure.of_strategy(ask.strategy)),
         room(Reason.TOTAL_AT_RISK_CAP, limits.max_total_at_risk_pct * hard, exposure.total_usd),
         room(Reason.POSITION_CAP, position_pct, exposure.of_product(ask.product_id)),
-        room(Reason.POSITION_CAP, limits.max_per_asset_pct * hard, exposure.of_asset(base)),
+        room(Reason.POSITION_CAP, asset_pct, exposure.of_asset(asset)),
         room(Reason.THEME_CAP, limits.theme_cap_pct(ask.theme) * hard, exposure.of_theme(ask.theme)),
     )
 

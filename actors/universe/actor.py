@@ -1,40 +1,53 @@
 """The universe's role, with its bounds from the policy."""
 
-from decimal import Decimal
 from functools import partial
 
 from actors.runtime.role import Context, Role
-from actors.universe.core import Settings, Universe, step
+from actors.universe.core import STORE_PREFIX, step
 from actors.universe.eligibility import Bounds, TierRules
+from actors.universe.state import Settings, Universe
 from protocol.instants import SECOND_NS
 from protocol.market import CandleClosed, CandleHistory, Quote
-from protocol.policy import Policy
-from protocol.strategy import UniverseWanted
+from protocol.policy import Policy, TierRow
+from protocol.strategy import FlagProduct, UnflagProduct, UniverseWanted
 from protocol.venue import ProductsListed, QueryFailed
 
 
 def settings(policy: Policy) -> Settings:
     """What the universe needs of the policy."""
     universe = policy.universe
-    tiers = tuple(
-        TierRules(
-            tier=row.tier,
-            products=row.products,
-            min_volume_usd=row.min_24h_volume_usd,
-            max_spread_bps=row.max_spread_bps,
-            min_depth_usd=row.min_depth_usd,
-            multiplier=Decimal(1),
-        )
-        for row in universe.tiers
-    )
     bounds = Bounds(
-        tiers=tiers,
+        tiers=tuple(map(_tier, universe.tiers)),
         never=frozenset(universe.never_trade),
         quote_age_ns=int(policy.staleness.quote_age_s * SECOND_NS),
         themes={product: universe.theme_of(product) for product in universe.products},
+        steps=universe.volume_steps,
+        near=universe.near_miss,
     )
-    multipliers = {row.regime.value: row.position_size_multiplier for row in policy.regime.rows}
-    return Settings(bounds=bounds, multipliers=multipliers)
+    return Settings(
+        bounds=bounds,
+        regimes=policy.regime.rows,
+        scales=universe.scales,
+        tier_base_pct=policy.strategy.tier_base_pct,
+        products_ns=universe.products_cache_s * SECOND_NS,
+        refresh_ns=universe.refresh_s * SECOND_NS,
+        min_eligible=universe.min_eligible_assets,
+        red_flags=universe.red_flags,
+        ban_ns=universe.ban_s * SECOND_NS,
+    )
+
+
+def _tier(row: TierRow) -> TierRules:
+    return TierRules(
+        tier=row.tier,
+        products=row.products,
+        min_volume_usd=row.min_24h_volume_usd,
+        max_spread_bps=row.max_spread_bps,
+        min_depth_usd=row.min_depth_usd,
+        max_allocation_pct=row.max_allocation_pct,
+        forced=frozenset(row.force_eligible),
+        band=row.band,
+    )
 
 
 def role(context: Context) -> Role[Universe]:
@@ -42,5 +55,9 @@ def role(context: Context) -> Role[Universe]:
     return Role(
         step=step,
         initial=partial(Universe, settings=settings(context.policy)),
-        accepts=(Quote, CandleClosed, CandleHistory, UniverseWanted, ProductsListed, QueryFailed),
+        accepts=(
+            *(Quote, CandleClosed, CandleHistory, ProductsListed, QueryFailed),
+            *(UniverseWanted, FlagProduct, UnflagProduct),
+        ),
+        store_prefix=STORE_PREFIX,
     )

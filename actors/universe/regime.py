@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from protocol.base import Value
-from protocol.strategy import Regime
+from protocol.money import ONE
+from protocol.policy import RegimeRow
+from protocol.strategy import Regime, RegimeChanged
 
 LOOKBACK = 168
 _HOURS_PER_YEAR = 24 * 365
@@ -24,9 +26,10 @@ class Reading(Value, frozen=True, kw_only=True):
 
 
 class Detector(Value, frozen=True, kw_only=True):
-    """What the hysteresis remembers: the regime that holds, and how often another one was seen during a crash."""
+    """What the hysteresis remembers: the regime that holds, how sure that was, and how often another was seen since."""
 
     regime: Regime = Regime.CHOP
+    confidence: float = 0.5
     calm: int = 0
 
 
@@ -61,8 +64,29 @@ def _classify(trend: float, volatility: float) -> tuple[Regime, float]:
 
 
 def follow(detector: Detector, reading: Reading) -> Detector:
-    """Enter a crash at once; leave it only when two cycles in a row say so."""
+    """Enter a crash at once; leave it only when two cycles in a row say so. Too few closes to tell say nothing."""
     if detector.regime is not Regime.CRASH or reading.regime is Regime.CRASH:
-        return Detector(regime=reading.regime)
+        return Detector(regime=reading.regime, confidence=reading.confidence)
+    if reading.trend_pct is None:
+        return replace(detector, calm=0)
     calm = detector.calm + 1
-    return Detector(regime=reading.regime) if calm >= _LEAVE_CRASH_AFTER else replace(detector, calm=calm)
+    if calm < _LEAVE_CRASH_AFTER:
+        return replace(detector, calm=calm)
+    return Detector(regime=reading.regime, confidence=reading.confidence)
+
+
+def change(before: Detector, after: Detector, reading: Reading, row: RegimeRow, now_ns: int) -> RegimeChanged:
+    """The record of another regime, with everything that the table makes of it from this cycle on (U3)."""
+    return RegimeChanged(
+        at_ns=now_ns,
+        before=before.regime,
+        after=after.regime,
+        confidence=after.confidence,
+        trend_pct=reading.trend_pct,
+        volatility_pct=reading.volatility_pct,
+        size_multiplier=row.position_size_multiplier,
+        cap_multiplier=min(ONE, row.position_size_multiplier),
+        max_positions=row.max_positions,
+        allowed_signals=row.allowed_signals,
+        signal_confidence_boost=row.signal_confidence_boost,
+    )

@@ -63,6 +63,7 @@ class Product(Wire, frozen=True, kw_only=True):
     display_name: Text = ""
     product_venue: Text = ""
     approximate_quote_24h_volume: Text = ""
+    quote_volume_24h: Text = ""
     new_at: Text = None
     market_cap: Text = ""
     best_bid_price: Text = ""

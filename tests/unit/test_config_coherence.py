@@ -101,6 +101,29 @@ BREAKS = [
     ({"universe:tiers.tier_3.symbols": ["BTC-USD"]}, "tiers.tier_1_core, tiers.tier_3", "rule 21"),
     ({"universe:tiers.tier_3.symbols": ["DAI-USD"]}, "tiers.tier_3.symbols, exclusions.never_trade", "rule 21"),
     ({"universe:universe.min_eligible_assets": 15}, "tiers, universe.min_eligible_assets", "rule 21"),
+    ({"universe:universe.max_universe_size": 13}, "tiers, universe.max_universe_size", "rule 21"),
+    ({"universe:universe.refresh_interval_hours": 2}, "universe.refresh_interval_hours", "rule 21"),
+    (
+        {"universe:tiers.tier_1_core.force_eligible_symbols": ["DOGE-USD"]},
+        "tiers.tier_1_core.force_eligible_symbols",
+        "forces nothing",
+    ),
+    ({"universe:tiers.tier_1_core.symbols": ["ETH-USD", "SOL-USD"]}, "tiers", "regime is read from BTC-USD"),
+    (
+        {"universe:eligibility_hysteresis.volume_24h.exit_mult": 1.01},
+        "eligibility_hysteresis.volume_24h.exit_mult",
+        "leave at the volume",
+    ),
+    (
+        {"universe:regime_modifiers.crash.tier_1_multiplier": 1},
+        "regime_modifiers.crash.tier_1_multiplier",
+        "a crash allows no entry",
+    ),
+    (
+        {"universe:tiers.tier_2.constraints.max_allocation_pct": 0},
+        "tiers.tier_2.constraints.max_allocation_pct",
+        "needs an allocation",
+    ),
     ({"signals:triggers.min_trigger_score": 0.43}, "triggers.min_trigger_score", "rule 26"),
     ({"signals:triggers.min_trigger_confidence": 0.71}, "triggers.min_trigger_confidence", "rule 26"),
     (
@@ -182,5 +205,5 @@ def test_modes_and_venues(mode, venue, allowed):
 def test_each_trigger_is_allowed_in_some_regime_and_none_in_a_crash():
     regimes = load(SHIPPED).policy.regime
     allowed = {kind for row in regimes.rows for kind in row.allowed_signals}
-    assert allowed == {"price_move", "momentum", "breakout"}
+    assert allowed == {"price_move", "momentum", "breakout", "volume_spike", "reversal", "mean_reversion"}
     assert regimes.row(Regime.CRASH).allowed_signals == ()

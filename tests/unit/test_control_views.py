@@ -193,7 +193,8 @@ def universe_view():
 def test_the_universe_tells_symbol_tier_and_reason():
     shown = views.universe(control(universe_view()))
     assert shown["regime"] == "bear"
-    assert shown["excluded"] == [{"product_id": "ETH-USD", "tier": 1, "reason": "volume", "value": 1.0, "limit": 2.0}]
+    row = {"product_id": "ETH-USD", "tier": 1, "reason": "volume", "value": 1.0, "limit": 2.0, "checks": []}
+    assert shown["excluded"] == [row]
 
 
 def judged(*verdicts, number=1):

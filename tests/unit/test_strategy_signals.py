@@ -139,7 +139,8 @@ def test_the_regime_table(name):
 
 @pytest.mark.req("U3")
 def test_a_crash_is_entered_at_once_and_left_after_two_cycles():
-    calm, crash = Reading(regime=Regime.CHOP, confidence=0.8), Reading(regime=Regime.CRASH, confidence=0.9)
+    calm = Reading(regime=Regime.CHOP, confidence=0.8, trend_pct=0.0)
+    crash = Reading(regime=Regime.CRASH, confidence=0.9, trend_pct=-20.0)
     state = follow(Detector(), crash)
     assert state.regime is Regime.CRASH
     state = follow(state, calm)

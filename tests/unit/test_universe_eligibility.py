@@ -51,7 +51,7 @@ class Rig:
         """What it tells, to everybody the same."""
         self.tell(UniverseWanted(cycle=1))
         views = {e.to: e.message for e in self.effects if isinstance(e, Tell)}
-        assert set(views) == {"cycle", "risk", "control"}
+        assert set(views) == {"cycle", "risk", "portfolio", "control"}
         assert len({repr(v) for v in views.values()}) == 1
         assert isinstance(views["cycle"], UniverseView)
         return views["cycle"]

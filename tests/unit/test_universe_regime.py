@@ -2,13 +2,15 @@
 
 import math
 import statistics
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.universe.regime import Detector, Reading, _classify, detect, follow
+from actors.universe.regime import Detector, Reading, _classify, change, detect, follow
 from protocol.strategy import Regime
+from tests.support.desk_scenes import policy
 
 pytestmark = pytest.mark.req("U3")
 
@@ -92,6 +94,36 @@ WALKS = {
 def test_hysteresis(seen, held):
     detector, walked = Detector(), []
     for regime in seen:
-        detector = follow(detector, Reading(regime=regime, confidence=0.5))
+        detector = follow(detector, Reading(regime=regime, confidence=0.5, trend_pct=0.0))
         walked.append(detector.regime)
     assert walked == held
+
+
+def test_too_few_closes_end_no_crash_and_break_the_row():
+    blind = detect([])
+    detector = follow(Detector(), Reading(regime=CRASH, confidence=0.9, trend_pct=-20.0))
+    calm = Reading(regime=CHOP, confidence=0.8, trend_pct=0.0)
+    for reading in (blind, blind, calm, blind, calm):
+        detector = follow(detector, reading)
+        assert (detector.regime, detector.confidence) == (CRASH, 0.9)
+    assert follow(detector, calm) == Detector(regime=CHOP, confidence=0.8)
+
+
+@given(st.lists(st.sampled_from([BULL, CHOP, BEAR, CRASH]), min_size=1, max_size=30))
+def test_a_crash_holds_exactly_until_two_other_readings_in_a_row(seen):
+    detector = Detector()
+    for index, regime in enumerate(seen):
+        detector = follow(detector, Reading(regime=regime, confidence=0.5, trend_pct=0.0))
+        last = next((i for i in range(index, -1, -1) if seen[i] is CRASH), None)
+        assert (detector.regime is CRASH) is (last is not None and index - last < 2)
+
+
+def test_a_change_tells_what_the_table_makes_of_it():
+    row = policy().regime.row(BULL)
+    reading = Reading(regime=BULL, confidence=0.7, trend_pct=20.0, volatility_pct=30.0)
+    after = follow(Detector(), reading)
+    told = change(Detector(), after, reading, row, 5)
+    assert (told.before, told.after, told.confidence, told.trend_pct) == (CHOP, BULL, 0.7, 20.0)
+    assert (told.size_multiplier, told.cap_multiplier, told.max_positions) == (Decimal("1.2"), 1, 5)
+    assert told.allowed_signals == ("momentum", "price_move", "breakout", "volume_spike")
+    assert told.signal_confidence_boost == 0.05
