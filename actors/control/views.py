@@ -214,11 +214,7 @@ def why(state: Control, product: str, at_ns: int | None) -> Json:
     if not records:
         return {"product_id": product, "cycle": None, "verdict": "no cycle has finished yet", "rules": []}
     record = records[-1]
-    rules = [
-        {"stage": "universe", "code": x.reason, "value": x.value, "limit": x.limit, "passed": False, "detail": ""}
-        for x in record.excluded
-        if x.product_id == product
-    ]
+    rules = [row for x in record.excluded if x.product_id == product for row in _bounds(x)]
     rules += [
         {"stage": p.stage, "code": p.code, "value": p.value, "limit": p.limit, "passed": False, "detail": p.detail}
         for p in record.passed
@@ -236,6 +232,16 @@ def why(state: Control, product: str, at_ns: int | None) -> Json:
         "verdict": _verdict(record.no_trade_reason, rules),
         "rules": rules,
     }
+
+
+def _bounds(out: Exclusion) -> list[Json]:
+    """The bound that excluded it, then every other one that was looked at."""
+    reason = Check(code=out.reason, passed=False, value=out.value, limit=out.limit)
+    others = [c for c in out.checks if c.passed or c.code != out.reason]
+    return [
+        {"stage": "universe", "code": c.code, "value": c.value, "limit": c.limit, "passed": c.passed, "detail": c.unit}
+        for c in (reason, *others)
+    ]
 
 
 def _verdicts(judged: BatchJudged, product: str) -> list[Json]:

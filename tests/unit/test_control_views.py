@@ -15,7 +15,7 @@ from protocol.lifecycle import Recover
 from protocol.orders import OrderUpdate, Status
 from protocol.portfolio import LedgerTotal
 from protocol.risk import BatchJudged, Decision, Gate, Reason, RiskView, TradingState, Verdict
-from protocol.strategy import CycleRecord, CycleView, Exclusion, Passed, Regime, UniverseView
+from protocol.strategy import Check, CycleRecord, CycleView, Exclusion, Passed, Regime, UniverseView
 from tests.support.desk_scenes import (
     BTC,
     ETH,
@@ -222,6 +222,26 @@ PASSED_OVER = Passed(product_id=BTC, stage="trigger", code="min_score", value=0.
 EXCLUDED = Exclusion(product_id=BTC, tier=1, reason="spread", value=30.0, limit=20.0)
 WHYS = {
     "excluded": ((record(excluded=(EXCLUDED,)),), "spread"),
+    "excluded, with every other bound": (
+        (
+            record(
+                excluded=(
+                    Exclusion(
+                        product_id=BTC,
+                        tier=1,
+                        reason="spread",
+                        value=30.0,
+                        limit=20.0,
+                        checks=(
+                            Check(code="volume", passed=False, value=1.0, limit=2.0, unit="usd"),
+                            Check(code="spread", passed=False, value=30.0, limit=20.0, unit="bps"),
+                        ),
+                    ),
+                )
+            ),
+        ),
+        "spread",
+    ),
     "passed over": ((record(passed=(PASSED_OVER,)),), "min_score"),
     "refused by risk": (
         (judged(verdict(Reason.NO_NAV, passed=True), verdict(Reason.THEME_CAP, passed=False)), record()),

@@ -3,65 +3,27 @@
 from decimal import Decimal
 
 import pytest
-from msgspec.structs import replace
 
 from actors.universe.actor import settings
-from actors.universe.core import RULE_READERS, Universe, step
+from actors.universe.core import RULE_READERS
 from protocol.effects import LogLine, SetTimer, Tell
 from protocol.ids import ProductId
 from protocol.instants import SECOND_NS
 from protocol.lifecycle import Recover, Wake
 from protocol.market import Bar, CandleClosed, CandleHistory, ProductsKnown
-from protocol.strategy import Regime, UniverseView, UniverseWanted
+from protocol.risk import Alert
+from protocol.strategy import Regime
 from protocol.venue import ListProducts, ProductsListed, QueryFailed
-from tests.support.desk_scenes import BTC, ETH, NOON_NS, policy, product_rules, quote
+from tests.support.desk_scenes import BTC, ETH, NOON_NS, noted, policy, product_rules, quote
+from tests.support.universe_rig import HOUR_S, Rig
 
 pytestmark = pytest.mark.req("U1")
 
 D = Decimal
-HOUR_S = 3600
 
 
 def tier(number=1):
     return next(t for t in settings(policy()).bounds.tiers if t.tier == number)
-
-
-class Rig:
-    """A universe with rules and quotes of this moment for every configured product."""
-
-    def __init__(self, *, ready=True, **bounds):
-        base = settings(policy())
-        self.now_ns = NOON_NS
-        self.state = Universe(settings=replace(base, bounds=replace(base.bounds, **bounds)))
-        if ready:
-            products = self.state.settings.products()
-            rules = tuple(product_rules(p) for p in products)
-            self.tell(ProductsListed(request_id="products", products=rules), *(quote(p) for p in products))
-
-    def tell(self, *messages):
-        for message in messages:
-            self.state, self.effects = step(self.state, message, self.now_ns)
-        return self
-
-    def rules(self, product, **changes):
-        rows = {**self.state.rules, product: product_rules(product, **changes)}
-        return self.tell(ProductsListed(request_id="products", products=tuple(rows.values())))
-
-    def view(self):
-        """What it tells, to everybody the same."""
-        self.tell(UniverseWanted(cycle=1))
-        views = {e.to: e.message for e in self.effects if isinstance(e, Tell)}
-        assert set(views) == {"cycle", "risk", "portfolio", "control"}
-        assert len({repr(v) for v in views.values()}) == 1
-        assert isinstance(views["cycle"], UniverseView)
-        return views["cycle"]
-
-    def why(self, product=BTC):
-        view = self.view()
-        if any(a.product_id == product for a in view.eligible):
-            return "eligible"
-        (found,) = [x for x in view.excluded if x.product_id == product]
-        return found.reason
 
 
 T = tier()
@@ -200,3 +162,70 @@ def test_a_configured_product_the_venue_does_not_know_is_said():
     named = dict(log.fields)["products"].split(",")
     assert ProductId("ETH-USD") in named
     assert BTC not in named
+
+
+# --- what is said -------------------------------------------------------------------------------------------------
+
+
+def lines(rig):
+    return [(e.event, dict(e.fields)) for e in rig.effects if isinstance(e, LogLine)]
+
+
+def test_who_drops_out_is_said_once_with_symbol_tier_and_reason():
+    rig = Rig()
+    rig.view()
+    assert [event for event, _ in lines(rig)] == ["product_eligible"] * 14
+    rig.rules(BTC, status="offline").view()
+    expected = {"symbol": BTC, "tier": "1", "exclusion_reason": "product_disabled"}
+    assert lines(rig) == [("product_excluded", expected)]
+    rig.view()
+    assert lines(rig) == []
+    rig.rules(BTC).view()
+    assert lines(rig) == [("product_eligible", {"symbol": BTC, "tier": "1"})]
+
+
+def test_every_bound_that_was_evaluated_is_a_row_also_behind_the_first_failure():
+    rig = Rig().volume(BTC, 5).tell(quote(BTC, "90", "110", bid_depth_usd=D(1), ask_depth_usd=D(2)))
+    found = rig.found(BTC)
+    assert found.reason == "volume"
+    assert [(c.code, c.passed, c.value, c.limit, c.unit) for c in found.checks] == [
+        ("regime_tier_zero", True, 40.0, 0.0, "pct"),
+        ("no_market_data", True, 0.0, 5.0, "s"),
+        ("volume", False, 5.0, float(T.min_volume_usd), "usd"),
+        ("spread", False, 2000.0, 20.0, "bps"),
+        ("depth", False, 3.0, float(T.min_depth_usd), "usd"),
+    ]
+
+
+def shrunk(count):
+    """A universe in which all but `count` products are offline."""
+    rig = Rig()
+    for product in rig.settings.products()[count:]:
+        rig.rules(product, status="offline")
+    return rig
+
+
+@pytest.mark.parametrize(("count", "alerts_"), [(2, []), (1, ["CRITICAL"]), (0, ["CRITICAL"])])
+def test_fewer_than_must_be_is_a_critical_alert_once(count, alerts_):
+    rig = shrunk(count)
+    assert len(rig.view().eligible) == count
+    raised = noted(rig.effects, Alert)
+    assert [(a.kind, a.severity) for a in raised] == [("insufficient_universe", severity) for severity in alerts_]
+    rig.view()
+    assert noted(rig.effects, Alert) == []
+
+
+def test_the_alert_comes_again_after_enough_were_there():
+    rig = shrunk(1)
+    for expected in (1, 0):
+        rig.view()
+        assert len(noted(rig.effects, Alert)) == expected
+    rig.rules("ETH-USD").view()
+    rig.rules("ETH-USD", status="offline").view()
+    assert len(noted(rig.effects, Alert)) == 1
+
+
+def test_before_the_venue_has_told_its_products_nobody_is_woken():
+    rig = Rig(ready=False)
+    rig.view()
+    assert noted(rig.effects, Alert) == []
