@@ -120,6 +120,26 @@ def _targets(config: Config) -> Iterator[Problem]:
         yield _policy("risk.take_profit_pct, risk.stop_loss_pct", value, "rule 3: the target must lie beyond the stop")
 
 
+def _pyramiding(config: Config) -> Iterator[Problem]:
+    risk, sizing = config.policy.risk, config.policy.position_sizing
+    if risk.allow_pyramiding is not sizing.allow_pyramiding:
+        keys = "risk.allow_pyramiding, position_sizing.allow_pyramiding"
+        value = f"{risk.allow_pyramiding}, {sizing.allow_pyramiding}"
+        yield _policy(keys, value, "rule 2: both switches of pyramiding must say the same")
+    if risk.allow_pyramiding and risk.max_adds_per_asset_per_day == 0:
+        keys = "risk.allow_pyramiding, risk.max_adds_per_asset_per_day"
+        yield _policy(keys, "True, 0", "rule 2: pyramiding without an add a day is none")
+
+
+def _orders(config: Config) -> Iterator[Problem]:
+    sizing, risk = config.policy.position_sizing, config.policy.risk
+    most = ("position_sizing.max_order_usd", sizing.max_order_usd)
+    smallest = ("position_sizing.min_order_usd", sizing.min_order_usd)
+    minimum = ("risk.min_trade_notional_usd", risk.min_trade_notional_usd)
+    yield from _least(smallest, most, "rule 9: the smallest order must not be larger than the largest")
+    yield from _least(minimum, most, "rule 9: the smallest order must not be larger than the largest")
+
+
 def _caps(config: Config) -> Iterator[Problem]:
     risk = config.policy.risk
     position = ("risk.max_position_size_pct", risk.max_position_size_pct)
@@ -391,7 +411,22 @@ def _heartbeat(config: Config) -> Iterator[Problem]:
 
 
 RULES: tuple[Rule, ...] = (
-    *(_targets, _caps, _slots, _themes_fit, _stops, _minimum, _dust, _frequency, _spacing, _fees, _lives, _profiles),
+    *(
+        _pyramiding,
+        _orders,
+        _targets,
+        _caps,
+        _slots,
+        _themes_fit,
+        _stops,
+        _minimum,
+        _dust,
+        _frequency,
+        _spacing,
+        _fees,
+        _lives,
+        _profiles,
+    ),
     *(_trailing, _clusters, _one_cluster, _tiers, _live, _reachable, _crash, _rates, _heartbeat),
     *(_forced, _leader, _hysteresis, _crash_tiers, _allocations),
 )

@@ -32,6 +32,7 @@ def resolve(config: Config) -> resolved.Policy:
         read_only=app.app.mode is not resolved.Mode.LIVE or app.exchange.read_only,
         live_trading_enabled=config.policy.governance.live_trading_enabled,
         risk=_risk(config),
+        sizing=_sizing(config),
         execution=_execution(config),
         exits=_exits(config),
         universe=_universe(config),
@@ -103,6 +104,21 @@ def _risk(config: Config) -> resolved.RiskPolicy:
         cooldown_failed_order_s=policy.execution.failed_order_cooldown_seconds,
         count_external_positions=risk.count_external_positions,
         external_exposure_buffer_pct=risk.external_exposure_buffer_pct,
+        allow_pyramiding=risk.allow_pyramiding and policy.position_sizing.allow_pyramiding,
+        pyramid_cooldown_s=risk.pyramid_cooldown_seconds,
+        max_adds_per_asset_per_day=risk.max_adds_per_asset_per_day,
+        allow_adds_when_over_cap=risk.allow_adds_when_over_cap,
+    )
+
+
+def _sizing(config: Config) -> resolved.SizingPolicy:
+    sizing = config.policy.position_sizing
+    return resolved.SizingPolicy(
+        method=sizing.method,
+        fixed_size_usd=sizing.fixed_size_usd,
+        min_order_usd=sizing.min_order_usd,
+        max_order_usd=sizing.max_order_usd,
+        bump_to_min=config.policy.execution.allow_min_bump_in_risk,
     )
 
 
@@ -324,6 +340,7 @@ def _breakers(config: Config) -> resolved.BreakerPolicy:
     return resolved.BreakerPolicy(
         max_consecutive_api_errors=breakers.max_consecutive_api_errors,
         rate_limit_cooldown_s=breakers.rate_limit_cooldown_seconds,
+        max_move_sigma=breakers.max_move_sigma,
     )
 
 

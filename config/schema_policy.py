@@ -7,7 +7,7 @@ from msgspec import field
 
 from config.schema import Section, key
 from config.schema_risk import CircuitBreakers, Risk, RiskProfile, Staleness, TierSizes
-from protocol.policy import FeeSource
+from protocol.policy import FeeSource, SizingMethod
 
 Signal = Literal["price_move", "momentum", "breakout", "volume_spike", "reversal", "mean_reversion"]
 
@@ -43,9 +43,23 @@ class Exits(Section, frozen=True, kw_only=True):
 class PositionSizing(Section, frozen=True, kw_only=True):
     """How large an entry is before caps."""
 
+    method: Annotated[
+        SizingMethod,
+        key("fixed, risk_parity or kelly", "kelly sizes by risk parity until 50 trades of a strategy closed"),
+    ] = SizingMethod.RISK_PARITY
     risk_per_trade_pct: Annotated[
         Decimal, key("% of NAV", "what a stopped-out entry may lose", "0", "100", over=True)
     ] = Decimal(1)
+    fixed_size_usd: Annotated[Decimal, key("USD", "an entry's size by the method fixed", "0", "1000000", over=True)] = (
+        Decimal(100)
+    )
+    min_order_usd: Annotated[Decimal, key("USD, net of fees", "smaller orders are not sent", "0", "1000000")] = Decimal(
+        10
+    )
+    max_order_usd: Annotated[Decimal, key("USD", "no single order is larger", "0", "1000000000", over=True)] = Decimal(
+        10_000
+    )
+    allow_pyramiding: Annotated[bool, key("switch", "the same as in risk: both hands on one switch")] = False
 
 
 class Liquidity(Section, frozen=True, kw_only=True):
@@ -137,6 +151,9 @@ class Execution(Section, frozen=True, kw_only=True):
         Decimal,
         key("USD, net of fees", "the same minimum as risk has; from the risk profile", "0", "1000000", over=True),
     ] = Decimal(10)
+    allow_min_bump_in_risk: Annotated[
+        bool, key("switch", "whether a request below the minimum becomes the minimum")
+    ] = False
     hard_max_spread_bps: Annotated[Decimal, key("bps", "a wider spread is not paid", "0", "1000", over=True)] = Decimal(
         80
     )

@@ -105,6 +105,16 @@ class Risk(Section, frozen=True, kw_only=True):
     external_exposure_buffer_pct: Annotated[
         Decimal, key("% of NAV", "external holdings up to it are not counted", "0", "100")
     ] = Decimal(0)
+    allow_pyramiding: Annotated[
+        bool, key("switch", "whether a position may be added to; the same in position_sizing")
+    ] = False
+    pyramid_cooldown_seconds: Annotated[
+        int, key("s", "from the last purchase of a product to an add", "0", "86400")
+    ] = 600
+    max_adds_per_asset_per_day: Annotated[
+        int, key("adds in 24 h", "averaging in again and again is one large position", "0", "100")
+    ] = 1
+    allow_adds_when_over_cap: Annotated[bool, key("switch", "whether adds pass while every slot is taken")] = False
 
 
 class Staleness(Section, frozen=True, kw_only=True):
@@ -142,4 +152,8 @@ class CircuitBreakers(Section, frozen=True, kw_only=True):
     min_volume_ratio: Annotated[Decimal, key("share of mean volume", "below it volume is thin", "0", "1")] = Decimal(
         "0.1"
     )
+    max_move_sigma: Annotated[
+        Decimal,
+        key("standard deviations in 60 s", "a faster mid is a jump, not a price to enter at", "0", "100", over=True),
+    ] = Decimal(6)
     outlier_lookback_periods: Annotated[int, key("hourly bars", "which the mean is taken of", "2", "167")] = 20

@@ -31,6 +31,7 @@ VERBS: tuple[str, ...] = (
     "universe",
     "tail",
     "why",
+    "what-if",
     "kill",
     "rearm",
     "pause",

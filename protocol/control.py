@@ -74,6 +74,15 @@ class PlaceByHand(Request, frozen=True, kw_only=True, tag="control.order"):
     post_only: bool
 
 
+class SupposeByHand(Request, frozen=True, kw_only=True, tag="control.what_if"):
+    """What would become of an operator's order if it were placed now? Exactly one of `size` and `quote`."""
+
+    product_id: str
+    side: Side
+    size: Decimal | None
+    quote: Decimal | None
+
+
 class CancelByHand(Request, frozen=True, kw_only=True, tag="control.cancel"):
     """Cancel one order by client or venue id, or "*" for all."""
 
@@ -149,6 +158,7 @@ ControlRequest = (
     | BanProduct
     | UnbanProduct
     | PlaceByHand
+    | SupposeByHand
     | CancelByHand
     | DrillLoad
     | Shutdown

@@ -112,7 +112,10 @@ class CandleHistory(Message, frozen=True, kw_only=True, tag="market.history"):
 
 
 class ProductRules(Value, frozen=True, kw_only=True):
-    """What the venue allows for one product: grids, minima, state. Increments in the unit they quantise."""
+    """What the venue allows for one product: grids, minima, state. Increments in the unit they quantise.
+
+    `volume_24h_usd` is the quote currency's, never the base one's; `listed_ns` None: the venue does not say since when.
+    """
 
     product_id: ProductId
     base: str

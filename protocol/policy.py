@@ -30,6 +30,14 @@ class FeeSource(Enum):
     CONSTANTS = "constants"
 
 
+class SizingMethod(Enum):
+    """How the size of an entry is found (risk.md §9)."""
+
+    FIXED = "fixed"
+    RISK_PARITY = "risk_parity"
+    KELLY = "kelly"
+
+
 class ThemeCap(Value, frozen=True, kw_only=True):
     """The most one theme may hold."""
 
@@ -41,7 +49,8 @@ class RiskPolicy(Value, frozen=True, kw_only=True):
     """Caps, stops, slots and pacing. `tier_cap_pct` (tiers 1, 2, 3) is already the lesser of profile and global cap.
 
     `daily_stop_pnl_pct` and `weekly_stop_pnl_pct` are zero or negative; reaching one stops.
-    `managed_position_tag` is the prefix of our client order ids, without its dash.
+    `managed_position_tag` is the prefix of our client order ids, without its dash. `allow_pyramiding`: a position may
+    be added to; `allow_adds_when_over_cap`: also while every slot is taken.
     """
 
     risk_profile: str
@@ -75,11 +84,28 @@ class RiskPolicy(Value, frozen=True, kw_only=True):
     cooldown_failed_order_s: int
     count_external_positions: bool
     external_exposure_buffer_pct: Decimal
+    allow_pyramiding: bool
+    pyramid_cooldown_s: int
+    max_adds_per_asset_per_day: int
+    allow_adds_when_over_cap: bool
 
     def theme_cap_pct(self, theme: str) -> Decimal:
         """The cap of a theme; one that is not named has the cap of OTHER, and nothing where that is missing too."""
         caps = {row.theme: row.cap_pct for row in self.theme_caps}
         return caps.get(theme, caps.get(OTHER_THEME, Decimal(0)))
+
+
+class SizingPolicy(Value, frozen=True, kw_only=True):
+    """How large an entry is before caps (risk.md §9), and the smallest and largest order there may be, USD.
+
+    `bump_to_min`: a request below the minimum becomes the minimum, and meets every cap as that.
+    """
+
+    method: SizingMethod
+    fixed_size_usd: Decimal
+    min_order_usd: Decimal
+    max_order_usd: Decimal
+    bump_to_min: bool
 
 
 class ExecutionPolicy(Value, frozen=True, kw_only=True):
@@ -313,10 +339,11 @@ class StalenessPolicy(Value, frozen=True, kw_only=True):
 
 
 class BreakerPolicy(Value, frozen=True, kw_only=True):
-    """When the venue's trouble stops entries."""
+    """When the venue's trouble, or a price that jumps, stops entries. `max_move_sigma`: standard deviations in 60 s."""
 
     max_consecutive_api_errors: int
     rate_limit_cooldown_s: int
+    max_move_sigma: Decimal
 
 
 class LoopPolicy(Value, frozen=True, kw_only=True):
@@ -377,6 +404,7 @@ class Policy(Value, frozen=True, kw_only=True):
     read_only: bool
     live_trading_enabled: bool
     risk: RiskPolicy
+    sizing: SizingPolicy
     execution: ExecutionPolicy
     exits: ExitPolicy
     universe: UniversePolicy

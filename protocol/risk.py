@@ -69,8 +69,41 @@ class Reason(Enum):
     INSUFFICIENT_FUNDS = "insufficient_funds"
 
 
+class Bound(Enum):
+    """How a verdict's value stands to its limit: at most, at least, or no number at all but a fact."""
+
+    AT_MOST = "at_most"
+    AT_LEAST = "at_least"
+    FACT = "fact"
+
+
+class CapType(Enum):
+    """Which cap bounds a size (risk.md §3). `order`: the largest order there may be; `funds`: the money there is."""
+
+    STRATEGY = "strategy"
+    TOTAL = "total"
+    POSITION = "position"
+    ASSET = "asset"
+    THEME = "theme"
+    ORDER = "order"
+    FUNDS = "funds"
+
+
+class Outcome(Enum):
+    """What becomes of a request (risk.md §2): as asked, smaller, refused alone, or refused with its whole batch."""
+
+    ALLOW = "ALLOW"
+    SIZE = "SIZE"
+    DROP = "DROP"
+    HALT = "HALT"
+
+
 class Verdict(Value, frozen=True, kw_only=True):
-    """What one rule said. `limit` is the nearest passing value, in the same `unit` as `value`."""
+    """What one rule said. `limit` is the nearest passing value, in the same `unit` as `value`.
+
+    `passed` is nothing but `value` against `limit` by `bound`, or a fact. `halts`: the rule concerns the whole batch.
+    `cap` is the cap that it is about.
+    """
 
     code: Reason
     passed: bool
@@ -78,10 +111,18 @@ class Verdict(Value, frozen=True, kw_only=True):
     limit: Decimal | None
     unit: str
     detail: str = ""
+    bound: Bound = Bound.FACT
+    halts: bool = False
+    cap: CapType | None = None
 
 
 class Decision(Message, frozen=True, kw_only=True, tag="risk.decision"):
-    """One proposal's whole judgement, kept for ever: every rule's verdict, and the first refusal as `code`."""
+    """One request's whole judgement, kept for ever: every rule's verdict, and the first refusal as `code`.
+
+    `cycle` 0: of no cycle (an operator's order, an exit). `purpose` is the intent's. `cap_type` is the cap that refused
+    or cut it; `current_pct`, `proposed_pct` and `limit_pct` are that cap's use, the request and the cap itself in per
+    cent of NAV, of the tightest cap where none bound. `method` says how the requested size was found (risk.md §9).
+    """
 
     correlation: str
     product_id: ProductId
@@ -94,6 +135,25 @@ class Decision(Message, frozen=True, kw_only=True, tag="risk.decision"):
     approved_usd: Decimal
     degraded: bool
     at_ns: int
+    cycle: int = 0
+    purpose: str = ""
+    cap_type: CapType | None = None
+    current_pct: Decimal | None = None
+    proposed_pct: Decimal | None = None
+    limit_pct: Decimal | None = None
+    method: str = ""
+
+    @property
+    def refusal(self) -> Verdict | None:
+        """The first refusal, whose code the decision bears; None approves."""
+        return next((v for v in self.verdicts if not v.passed), None)
+
+    @property
+    def outcome(self) -> Outcome:
+        """What became of the request."""
+        if self.approved:
+            return Outcome.SIZE if self.degraded else Outcome.ALLOW
+        return Outcome.HALT if self.refusal is not None and self.refusal.halts else Outcome.DROP
 
 
 class ProposalBatch(Message, frozen=True, kw_only=True, tag="risk.batch"):
@@ -129,6 +189,33 @@ class OperatorOrderJudged(Message, frozen=True, kw_only=True, tag="risk.operator
     """The decision on it, to whoever asked."""
 
     decision: Decision
+
+
+class WhatIf(Message, frozen=True, kw_only=True, tag="risk.what_if"):
+    """Control to risk: judge this order as it would be judged, and do nothing. Answered by `WhatIfJudged`.
+
+    A look at things as they are and no event of theirs: it is not journalled.
+    """
+
+    lane: ClassVar[Lane] = Lane.STATE
+    order: OperatorOrder
+
+    @property
+    def key(self) -> str:
+        """One per question."""
+        return self.order.correlation
+
+
+class WhatIfJudged(Message, frozen=True, kw_only=True, tag="risk.what_if_judged"):
+    """The decision that an order would get now."""
+
+    lane: ClassVar[Lane] = Lane.STATE
+    decision: Decision
+
+    @property
+    def key(self) -> str:
+        """One per question."""
+        return self.decision.correlation
 
 
 class Pause(Message, frozen=True, kw_only=True, tag="risk.pause"):
@@ -186,7 +273,10 @@ class Gate(Value, frozen=True, kw_only=True):
 
 
 class RiskView(Message, frozen=True, kw_only=True, tag="risk.view"):
-    """Trading state and exposure as of `at_ns`, for control, cycle, portfolio and metrics. Percentages of NAV."""
+    """Trading state and exposure as of `at_ns`, for control, cycle, portfolio and metrics. Percentages of NAV.
+
+    `pending` is the worst case of working purchases by product, USD.
+    """
 
     lane: ClassVar[Lane] = Lane.STATE
     at_ns: int
@@ -198,6 +288,7 @@ class RiskView(Message, frozen=True, kw_only=True, tag="risk.view"):
     entries_today: int
     loss_streak: int
     cooldowns: tuple[tuple[ProductId, int], ...]
+    pending: tuple[tuple[ProductId, Decimal], ...] = ()
 
 
 class Alert(Message, frozen=True, kw_only=True, tag="risk.alert"):
@@ -217,6 +308,8 @@ RiskMessage = (
     | BatchJudged
     | OperatorOrder
     | OperatorOrderJudged
+    | WhatIf
+    | WhatIfJudged
     | Pause
     | Resume
     | EpochChanged

@@ -3,13 +3,12 @@
 It decides nothing about trading: orders by hand go through risk, cancels through the desk, a kill is the watchdog's.
 """
 
-from decimal import Decimal
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
-from actors.control import drill, views
+from actors.control import by_hand, drill, views
 from actors.control.state import Control, Stopping
 from protocol.base import NO_EFFECTS, Effect, Effects, Message
 from protocol.control import (
@@ -29,6 +28,7 @@ from protocol.control import (
     Reply,
     ResumeEntries,
     Shutdown,
+    SupposeByHand,
     UnbanProduct,
     View,
     WatchdogAnswered,
@@ -39,19 +39,20 @@ from protocol.ids import ClientOrderId, ProductId, bot_prefix
 from protocol.instants import SECOND_NS
 from protocol.lifecycle import Recover, Wake
 from protocol.market import ProductsKnown, Quote
-from protocol.orders import CancelOrder, Drain, Drained, OrderState, OrderUpdate, Step, StepKind
+from protocol.orders import CancelOrder, Drain, Drained, OrderState, OrderUpdate
 from protocol.portfolio import FillApplied, PortfolioView, Reconcile, Reconciled
 from protocol.risk import (
     BatchJudged,
     Decision,
     EpochChanged,
-    OperatorOrder,
     OperatorOrderJudged,
     Pause,
     Resume,
     RiskView,
     TradingState,
     WatchdogSeen,
+    WhatIf,
+    WhatIfJudged,
 )
 from protocol.strategy import (
     CycleRecord,
@@ -82,7 +83,9 @@ def step(state: Control, message: Message, now_ns: int) -> tuple[Control, Effect
         case WatchdogAnswered():
             return state, (Answer(connection=message.connection, reply=message.reply),)
         case OperatorOrderJudged():
-            return _order_judged(state, message.decision)
+            return _order_judged(state, message.decision, supposed=False)
+        case WhatIfJudged():
+            return _order_judged(state, message.decision, supposed=True)
         case FlagAnswered():
             return _flag_answered(state, message)
         case Reconciled():
@@ -166,8 +169,8 @@ def _asked(state: Control, asked: Asked, now_ns: int) -> tuple[Control, Effects]
             return state, (Tell(to="risk", message=Resume(by=request.by)), _answer(connection, DONE, "resumed"))
         case BanProduct() | UnbanProduct():
             return _flag(state, connection, request, now_ns)
-        case PlaceByHand():
-            return _place(state, connection, request, now_ns)
+        case PlaceByHand() | SupposeByHand():
+            return _by_hand(state, connection, request, now_ns)
         case CancelByHand():
             return state, _cancel(state, connection, request.order)
         case DrillLoad():
@@ -258,42 +261,28 @@ def _unknown(connection: int, text: str) -> Answer:
     return _answer(connection, NOT_FOUND, f"{text} is not a product that we follow")
 
 
-def _place(state: Control, connection: int, request: PlaceByHand, now_ns: int) -> tuple[Control, Effects]:
+def _by_hand(
+    state: Control, connection: int, request: PlaceByHand | SupposeByHand, now_ns: int
+) -> tuple[Control, Effects]:
+    """Hand an operator's order to risk: to be placed, or only to be judged."""
     product = _named(request.product_id)
     if product is None or product not in state.rules:
         return state, (_unknown(connection, product or request.product_id),)
     name = f"hand/{connection}/{now_ns}"
-    if request.limit is None:
-        step_ = Step(kind=StepKind.IOC, through_bps=Decimal(50))
-    else:
-        step_ = Step(kind=StepKind.LIMIT, limit_price=request.limit, post_only=request.post_only)
-    order = OperatorOrder(
-        correlation=name,
-        product_id=product,
-        side=request.side,
-        base_size=request.size,
-        quote_size=request.quote,
-        steps=(step_,),
-        by=request.by,
-        drill=False,
-        reply_to="control",
-    )
+    order = by_hand.order(request, product, name)
     state = replace(state, waiting={**state.waiting, name: connection})
-    return state, (Tell(to="risk", message=order),)
+    message = order if isinstance(request, PlaceByHand) else WhatIf(order=order)
+    return state, (Tell(to="risk", message=message),)
 
 
-def _order_judged(state: Control, decision: Decision) -> tuple[Control, Effects]:
+def _order_judged(state: Control, decision: Decision, *, supposed: bool) -> tuple[Control, Effects]:
     connection = state.waiting.get(decision.correlation)
     if connection is None:
         return state, NO_EFFECTS
     waiting = {k: v for k, v in state.waiting.items() if k != decision.correlation}
     state = replace(state, waiting=waiting)
-    data = {"correlation": decision.correlation, "approved": decision.approved}
-    if decision.approved:
-        return state, (_answer(connection, DONE, "approved: it is on its way", data),)
-    refused = next(v for v in decision.verdicts if not v.passed)
-    text = f"refused: {refused.code.value}, {refused.value} against {refused.limit} {refused.unit} {refused.detail}"
-    return state, (_answer(connection, REFUSED, text.strip(), data),)
+    text, data = by_hand.supposed(decision) if supposed else by_hand.told(decision)
+    return state, (_answer(connection, DONE if supposed or decision.approved else REFUSED, text, data),)
 
 
 def _cancel(state: Control, connection: int, which: str) -> Effects:

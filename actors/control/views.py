@@ -5,13 +5,14 @@ from typing import Any
 
 import msgspec
 
+from actors.control import explain
 from actors.control.state import Control
 from protocol.instants import SECOND_NS, iso
 from protocol.market import Quote
 from protocol.money import plain
 from protocol.orders import OrderState
 from protocol.portfolio import FillApplied, Position
-from protocol.risk import BatchJudged, Gate, Reason, TradingState
+from protocol.risk import Gate, Reason, TradingState
 from protocol.strategy import Asset, Check, Exclusion
 
 Json = dict[str, Any]
@@ -209,63 +210,10 @@ def _checks(checks: tuple[Check, ...]) -> list[Json]:
 
 
 def why(state: Control, product: str, at_ns: int | None) -> Json:
-    """What the last cycle (at or before `at_ns`) decided about a product, rule by rule."""
-    records = [r for r in state.records if at_ns is None or r.at_ns <= at_ns]
-    if not records:
-        return {"product_id": product, "cycle": None, "verdict": "no cycle has finished yet", "rules": []}
-    record = records[-1]
-    rules = [row for x in record.excluded if x.product_id == product for row in _bounds(x)]
-    rules += [
-        {"stage": p.stage, "code": p.code, "value": p.value, "limit": p.limit, "passed": False, "detail": p.detail}
-        for p in record.passed
-        if p.product_id == product
-    ]
-    for judged in state.judged:
-        if judged.cycle == record.cycle:
-            rules += _verdicts(judged, product)
-    return {
-        "product_id": product,
-        "cycle": record.cycle,
-        "at": iso(record.at_ns),
-        "status": record.status,
-        "regime": record.regime.value,
-        "verdict": _verdict(record.no_trade_reason, rules),
-        "rules": rules,
-    }
-
-
-def _bounds(out: Exclusion) -> list[Json]:
-    """The bound that excluded it, then every other one that was looked at."""
-    reason = Check(code=out.reason, passed=False, value=out.value, limit=out.limit)
-    others = [c for c in out.checks if c.passed or c.code != out.reason]
-    return [
-        {"stage": "universe", "code": c.code, "value": c.value, "limit": c.limit, "passed": c.passed, "detail": c.unit}
-        for c in (reason, *others)
-    ]
-
-
-def _verdicts(judged: BatchJudged, product: str) -> list[Json]:
-    return [
-        {
-            "stage": "risk",
-            "code": v.code.value,
-            "passed": v.passed,
-            "value": _money(v.value),
-            "limit": _money(v.limit),
-            "unit": v.unit,
-            "detail": v.detail,
-        }
-        for d in judged.decisions
-        if d.product_id == product
-        for v in d.verdicts
-    ]
-
-
-def _verdict(no_trade: str, rules: list[Json]) -> str:
-    refusing = [str(r["code"]) for r in rules if not r["passed"]]
-    if refusing:
-        return refusing[0]
-    return "traded" if rules else (no_trade or "not a candidate")
+    """What the last cycle (at or before `at_ns`) decided about a product, rule by rule; and what stops it now."""
+    decisions = tuple((judged.cycle, decision) for judged in state.judged for decision in judged.decisions)
+    told = explain.why(state.records, decisions, product, at_ns)
+    return told | {"gates": [_gate(g) for g in state.risk.gates] if state.risk is not None else []}
 
 
 def _money(value: Decimal | None) -> str | None:

@@ -12,7 +12,7 @@ from protocol.market import FeedState, ProductsKnown, Quote
 from protocol.orders import IntentDone, OrderUpdate
 from protocol.policy import OTHER_THEME, ExecutionPolicy, Policy
 from protocol.portfolio import ExitWanted, FillApplied, PortfolioView
-from protocol.risk import EpochChanged, LaneLoad, OperatorOrder, Pause, ProposalBatch, Resume, WatchdogSeen
+from protocol.risk import EpochChanged, LaneLoad, OperatorOrder, Pause, ProposalBatch, Resume, WatchdogSeen, WhatIf
 from protocol.strategy import Regime, UniverseView
 from protocol.venue import FeesKnown, QueryFailed, VenueHealth
 
@@ -67,10 +67,21 @@ def limits(policy: Policy) -> Limits:
         external_buffer_pct=risk.external_exposure_buffer_pct,
         quote_age_ns=int(policy.staleness.quote_age_s * SECOND_NS),
         max_spread_bps=policy.execution.hard_max_spread_bps,
+        max_move_sigma=policy.breakers.max_move_sigma,
+        max_stop_loss_pct=policy.strategy.max_stop_loss_pct,
         depth_multiple=risk.require_depth_mult,
         max_api_errors=policy.breakers.max_consecutive_api_errors,
         min_eligible=universe.min_eligible_assets,
         protective_exits_when_halted=risk.protective_exits_when_halted,
+        sizing=policy.sizing.method,
+        fixed_size_usd=policy.sizing.fixed_size_usd,
+        min_order_usd=policy.sizing.min_order_usd,
+        max_order_usd=policy.sizing.max_order_usd,
+        bump_to_min=policy.sizing.bump_to_min,
+        pyramiding=risk.allow_pyramiding,
+        pyramid_cooldown_ns=risk.pyramid_cooldown_s * SECOND_NS,
+        max_adds_per_day=risk.max_adds_per_asset_per_day,
+        adds_when_full=risk.allow_adds_when_over_cap,
         maker_fee_bps=policy.fees.maker_fee_bps,
         taker_fee_bps=policy.fees.taker_fee_bps,
         maker_ttls_s=maker_ttls_s(policy.execution),
@@ -110,6 +121,7 @@ def role(context: Context) -> Role[Risk]:
             ExitWanted,
             ProposalBatch,
             OperatorOrder,
+            WhatIf,
             EpochChanged,
             LaneLoad,
             WatchdogSeen,

@@ -5,12 +5,14 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from actors.risk import exposure, gates, judgement, reservations, rules
+from actors.risk import exposure, gates, judgement, reservations, rules, trades
+from actors.risk.exposure import Exposure
 from actors.risk.judgement import Judged
+from actors.risk.snapshot import snapshot
 from actors.risk.state import Entry, Mark, Record, Reservation, Risk, pruned
 from protocol import codec
 from protocol.base import NO_EFFECTS, Effect, Effects, Message
-from protocol.effects import Commit, Count, Note, SetTimer, Tell
+from protocol.effects import Commit, Count, LogLine, Note, SetTimer, Tell
 from protocol.ids import IntentId, ProductId
 from protocol.instants import HOUR_NS, SECOND_NS
 from protocol.journal import StoreTrouble
@@ -32,16 +34,20 @@ from protocol.portfolio import ExitWanted, FillApplied, PortfolioView
 from protocol.risk import (
     Alert,
     BatchJudged,
+    Decision,
     EpochChanged,
     LaneLoad,
     OperatorOrder,
     OperatorOrderJudged,
     Pause,
     ProposalBatch,
+    Reason,
     Resume,
     RiskView,
     TradingState,
     WatchdogSeen,
+    WhatIf,
+    WhatIfJudged,
 )
 from protocol.strategy import Regime, TradeProposal, UniverseView
 from protocol.venue import FeesKnown, GetFees, VenueHealth
@@ -71,6 +77,8 @@ def step(risk: Risk, message: Message, now_ns: int) -> tuple[Risk, Effects]:
             return _batch(risk, message, now_ns)
         case OperatorOrder():
             return _operator(risk, message, now_ns)
+        case WhatIf():
+            return risk, _supposed(risk, message.order, now_ns)
         case FillApplied():
             return _filled(risk, message, now_ns)
         case IntentDone():
@@ -144,41 +152,56 @@ def _woken(risk: Risk, timer: str, now_ns: int) -> tuple[Risk, Effects]:
 
 def _batch(risk: Risk, batch: ProposalBatch, now_ns: int) -> tuple[Risk, Effects]:
     """Judge a batch, strongest conviction first, on one running snapshot; approvals reserve in the same step."""
-    regime = Regime(batch.regime)
-    snap = judgement.snapshot(risk, regime, now_ns)
-    decisions, intents = [], []
-    for asked in sorted(batch.proposals, key=_rank):
-        judged = judgement.proposal(asked, risk, snap, now_ns)
-        snap = judged.snapshot
-        decisions.append(judged.decision)
+    snap = snapshot(risk, Regime(batch.regime), now_ns)
+    decided: dict[int, Decision] = {}
+    approved: list[Judged] = []
+    for place, asked in sorted(enumerate(batch.proposals), key=lambda numbered: _rank(numbered[1])):
+        judged = judgement.proposal(asked, risk, snap, now_ns, batch.cycle)
+        snap, decided[place] = judged.snapshot, judged.decision
         if judged.intent is not None:
             risk = _reserved(risk, judged, judged.intent, now_ns)
-            intents.append(judged.intent)
-    answer = Tell(to="cycle", message=BatchJudged(cycle=batch.cycle, decisions=tuple(decisions)))
-    notes = tuple(Note(message=d) for d in decisions)
-    counts = tuple(
-        Count(metric="trader_risk_rejections_total", labels=(("reason", d.code.value),))
-        for d in decisions
-        if d.code is not None
-    )
-    told = (*notes, *counts, answer)
-    return _placed(risk, tuple(intents), told, now_ns)
+            approved.append(judged)
+    decisions = tuple(decided[place] for place in range(len(batch.proposals)))  # the order in which they were asked
+    answer = Tell(to="cycle", message=BatchJudged(cycle=batch.cycle, decisions=decisions))
+    told = (*(effect for d in decisions for effect in _recorded(d)), answer)
+    return _placed(risk, tuple(approved), told, now_ns)
+
+
+def _recorded(decision: Decision) -> Effects:
+    """A proposal's decision record, and what people and metrics hear of a refusal."""
+    if decision.code is None:
+        return (Note(message=decision),)
+    count = Count(metric="trader_risk_rejections_total", labels=(("reason", decision.code.value),))
+    malformed = [v.detail for v in decision.verdicts if v.code is Reason.SCHEMA_INVALID and not v.passed]
+    fields = (("correlation", decision.correlation), ("strategy", decision.strategy), ("fields", ",".join(malformed)))
+    log = (LogLine(level="error", event="schema_invalid", fields=fields),) if malformed else ()
+    return Note(message=decision), count, *log
 
 
 def _rank(asked: TradeProposal) -> tuple[float, int, str, str]:
-    """Strongest conviction first, then the better tier (risk.md §4); names end every tie, whatever came first."""
-    return -asked.conviction, asked.tier, asked.product_id, asked.correlation
+    """Strongest conviction first, then the better tier (risk.md §4); names end every tie, whatever came first.
+
+    A conviction that is no number comes last: it is refused anyway, and must not disturb the order of the others.
+    """
+    conviction = asked.conviction if asked.conviction == asked.conviction else float("-inf")
+    return -conviction, asked.tier, asked.product_id, asked.correlation
 
 
-def _placed(risk: Risk, intents: tuple[Intent, ...], effects: Effects, now_ns: int) -> tuple[Risk, Effects]:
+def _placed(risk: Risk, approved: tuple[Judged, ...], effects: Effects, now_ns: int) -> tuple[Risk, Effects]:
     """Put the entries on record for the pacing rules, and only then let the desk try what was approved."""
+    intents = tuple(judged.intent for judged in approved if judged.intent is not None)
     places = tuple(Tell(to="orders", message=PlaceIntent(intent=i)) for i in intents)
-    entries = sum(i.purpose is Purpose.ENTRY and i.side is Side.BUY for i in intents)
+    entries = tuple(Entry(at_ns=now_ns, new=judged.opens) for judged in approved if _is_entry(judged))
     if not entries:
         return risk, (*effects, *places)
     record = pruned(risk.record, now_ns)
-    record = replace(record, entries=(*record.entries, *(Entry(at_ns=now_ns, new=True),) * entries))
+    record = replace(record, entries=(*record.entries, *entries))
     return replace(risk, record=record), (_commit(record), *effects, *places)
+
+
+def _is_entry(judged: Judged) -> bool:
+    intent = judged.intent
+    return intent is not None and intent.purpose is Purpose.ENTRY and intent.side is Side.BUY
 
 
 def _reserved(risk: Risk, judged: Judged, intent: Intent, now_ns: int) -> Risk:
@@ -194,12 +217,18 @@ def _reserved(risk: Risk, judged: Judged, intent: Intent, now_ns: int) -> Risk:
 
 
 def _operator(risk: Risk, order: OperatorOrder, now_ns: int) -> tuple[Risk, Effects]:
-    judged = judgement.operator(order, risk, judgement.snapshot(risk, risk.regime, now_ns), now_ns)
+    judged = judgement.operator(order, risk, snapshot(risk, risk.regime, now_ns), now_ns)
     answer = Tell(to=order.reply_to, message=OperatorOrderJudged(decision=judged.decision))
     told = (Note(message=judged.decision), answer)
     if judged.intent is None:
         return risk, told
-    return _placed(_reserved(risk, judged, judged.intent, now_ns), (judged.intent,), told, now_ns)
+    return _placed(_reserved(risk, judged, judged.intent, now_ns), (judged,), told, now_ns)
+
+
+def _supposed(risk: Risk, order: OperatorOrder, now_ns: int) -> Effects:
+    """What would become of an order: the judgement of a real one on the book as it is, and nothing else."""
+    judged = judgement.operator(order, risk, snapshot(risk, risk.regime, now_ns), now_ns)
+    return (Tell(to=order.reply_to, message=WhatIfJudged(decision=judged.decision)),)
 
 
 def _exit(risk: Risk, wanted: ExitWanted, now_ns: int) -> tuple[Risk, Effects]:
@@ -295,13 +324,15 @@ def _outcome(risk: Risk, order: OrderState, now_ns: int) -> tuple[Risk, Effects]
 
 def _filled(risk: Risk, fill: FillApplied, now_ns: int) -> tuple[Risk, Effects]:
     """Any fill of ours cools its product down and counts as its last trade."""
-    if fill.client_order_id is None:
+    if fill.client_order_id is None or trades.known(risk.record, fill):
         return risk, NO_EFFECTS
+    held_usd = _book(risk).held(fill.product_id)
     if fill.net_usd is not None:
         total = risk.nets.get(fill.client_order_id, ZERO) + fill.net_usd
         risk = replace(risk, nets={**risk.nets, fill.client_order_id: total})
     risk = replace(risk, unseen=(*risk.unseen, fill))
-    record = _cooled(risk.record, fill.product_id, now_ns + risk.limits.cooldown_fill_ns)
+    record = trades.with_fill(risk.record, fill, held_usd=held_usd, dust_usd=risk.limits.dust_usd, now_ns=now_ns)
+    record = _cooled(record, fill.product_id, now_ns + risk.limits.cooldown_fill_ns)
     record = replace(record, last_trade_ns={**record.last_trade_ns, fill.product_id: now_ns})
     risk, effects = _keep(risk, record, now_ns)
     side = "BUY" if fill.buy else "SELL"
@@ -379,7 +410,8 @@ def _state(risk: Risk, now_ns: int) -> TradingState:
 
 def _tell_view(risk: Risk, now_ns: int) -> Effects:
     tripped = gates.tripped(risk, now_ns)
-    book = exposure.measure(risk.view, tuple(risk.orders.values()), risk.unseen, risk.limits)
+    book = _book(risk)
+    working = {s.product_id for s in book.stakes if s.pending_usd > ZERO}
     view = RiskView(
         at_ns=now_ns,
         state=gates.strictest(tripped),
@@ -390,8 +422,13 @@ def _tell_view(risk: Risk, now_ns: int) -> Effects:
         entries_today=rules.entries_today(risk.record, now_ns),
         loss_streak=risk.record.loss_streak,
         cooldowns=tuple(sorted(risk.record.cooldown_until_ns.items())),
+        pending=tuple((product, book.pending(product)) for product in sorted(working)),
     )
     return tuple(Tell(to=name, message=view) for name in VIEWERS)
+
+
+def _book(risk: Risk) -> Exposure:
+    return exposure.measure(risk.view, tuple(risk.orders.values()), risk.unseen, risk.limits)
 
 
 def _alert(kind: str, severity: str, message: str, now_ns: int) -> Effect:

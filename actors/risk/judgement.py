@@ -5,88 +5,56 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from actors.risk import exposure as exposures
-from actors.risk import gates, rules, sizing
-from actors.risk.exposure import Exposure
-from actors.risk.limits import Limits
+from actors.risk import methods, rules, sizing
 from actors.risk.reservations import name, standing
-from actors.risk.state import Risk
+from actors.risk.rules import Case
+from actors.risk.sizing import Ask, Grant
+from actors.risk.snapshot import Snapshot, after, snapshot
+from actors.risk.state import Closed, Risk
+from actors.risk.trades import is_add
 from protocol.base import Value
 from protocol.ids import ProductId
 from protocol.instants import HOUR_NS, SECOND_NS
 from protocol.market import Quote
-from protocol.money import ZERO, bps_of
+from protocol.money import PCT, ZERO, bps_of
 from protocol.orders import Intent, Purpose, Side, Step, StepKind, Targets
 from protocol.portfolio import ExitWanted
-from protocol.risk import Decision, Gate, OperatorOrder, Verdict
-from protocol.strategy import Regime, TradeProposal
+from protocol.risk import Decision, OperatorOrder, Verdict
+from protocol.strategy import TradeProposal
 
 DRILL_REQUEST_NS = 60 * SECOND_NS
 """A drill's orders are far from the market: they may wait for their turn."""
-
-
-class Snapshot(Value, frozen=True, kw_only=True):
-    """What a batch is judged on; every grant moves it."""
-
-    exposure: Exposure
-    slots: int
-    gates: tuple[Gate, ...]
-    regime: Regime
+_OPERATOR = "operator"
 
 
 class Judged(Value, frozen=True, kw_only=True):
-    """One decision, the intent if it was approved, and the snapshot after it; `base`: units of a sale, USD's twin."""
+    """One decision, the intent if it was approved, and the snapshot after it; `base`: units of a sale, USD's twin.
+
+    `opens`: a purchase that opens a position rather than adding to one.
+    """
 
     decision: Decision
     intent: Intent | None
     snapshot: Snapshot
     base: Decimal = ZERO
+    opens: bool = False
 
 
-def snapshot(risk: Risk, regime: Regime, now_ns: int) -> Snapshot:
-    """The state of things before a batch: reservations count like orders."""
-    book = exposures.measure(risk.view, tuple(risk.orders.values()), risk.unseen, risk.limits)
-    for held in standing(risk, now_ns).values():
-        if held.side is Side.SELL:
-            continue
-        stake = exposures.Stake(
-            product_id=held.product_id,
-            strategy=held.strategy,
-            theme=risk.limits.theme(held.product_id),
-            held_usd=ZERO,
-            pending_usd=held.left_usd,
-        )
-        book = exposures.with_stake(book, stake)
-    return Snapshot(
-        exposure=book,
-        slots=_slots(book, regime, risk.limits),
-        gates=gates.tripped(risk, now_ns),
-        regime=regime,
-    )
-
-
-def _slots(book: Exposure, regime: Regime, limits: Limits) -> int:
-    floor = max(limits.dust_usd, limits.min_notional_usd / 4)
-    occupied = {s.product_id for s in book.stakes if book.of_product(s.product_id) >= floor}
-    most = min(limits.max_open_positions, limits.row(regime).max_positions)
-    return min(max(most - len(occupied), 0), limits.max_new_per_cycle)
-
-
-def proposal(asked: TradeProposal, risk: Risk, snap: Snapshot, now_ns: int) -> Judged:
+def proposal(asked: TradeProposal, risk: Risk, snap: Snapshot, now_ns: int, cycle: int = 0) -> Judged:
     """Judge one strategy proposal on the running snapshot."""
-    nav = snap.exposure.nav_usd or ZERO
-    usd = nav * asked.notional_pct / 100
-    case = _case(asked.product_id, asked.side, Purpose.ENTRY, usd, snap)
-    malformed = rules.schema_invalid(asked)
-    if not malformed.passed:  # nothing below can be computed from nonsense
-        told = (*rules.gates(case), malformed)
-        decision = _decision(asked.correlation, case, asked.strategy, told, ZERO, now_ns)
-        return Judged(decision=decision, intent=None, snapshot=snap)
+    form = rules.schema_invalid(asked, risk.limits.max_stop_loss_pct)
+    if not form[0].passed:
+        return _malformed(asked, form, risk, snap, now_ns, cycle)
+    usd, method = _requested(asked, risk, snap)
     quote = risk.quotes.get(asked.product_id)
-    case = replace(case, base=_base(usd, quote))
     ask = _ask(asked.product_id, asked.tier, asked.strategy, usd, (risk, snap, now_ns))
-    verdicts, granted = _weigh(case, ask, risk, now_ns)
-    verdicts = (*verdicts, malformed)
-    decision = _decision(asked.correlation, case, asked.strategy, verdicts, granted, now_ns)
+    ask = sizing.bumped(ask, snap.exposure.nav_usd, risk.limits)
+    usd = ask.requested_usd if asked.side is Side.BUY else usd
+    fits = _fits(ask, asked.side, snap, risk)
+    case = _case(asked.product_id, asked.side, Purpose.ENTRY, usd, snap)
+    case = replace(case, base=_base(usd, quote), size_usd=fits.usd or usd, form=form, caps=fits.verdicts)
+    decision = _decision(asked.correlation, case, asked.strategy, rules.judge(case, risk, now_ns), fits, now_ns)
+    decision = replace(decision, cycle=cycle, method=method if asked.side is Side.BUY else "")
     if not decision.approved or quote is None:
         return Judged(decision=decision, intent=None, snapshot=snap)
     intent = Intent(
@@ -98,7 +66,7 @@ def proposal(asked: TradeProposal, risk: Risk, snap: Snapshot, now_ns: int) -> J
         bid=quote.bid,
         ask=quote.ask,
         not_after_ns=now_ns + risk.limits.request_ns,
-        quote_size=granted,
+        quote_size=decision.approved_usd,
         strategy=asked.strategy,
         tier=asked.tier,
         confidence=asked.trigger.confidence,
@@ -108,7 +76,7 @@ def proposal(asked: TradeProposal, risk: Risk, snap: Snapshot, now_ns: int) -> J
             max_hold_s=asked.max_hold_s,
         ),
     )
-    return Judged(decision=decision, intent=intent, snapshot=_after(snap, case, ask, granted), base=case.base)
+    return _judged(decision, intent, case, risk, snap)
 
 
 def operator(order: OperatorOrder, risk: Risk, snap: Snapshot, now_ns: int) -> Judged:
@@ -116,14 +84,11 @@ def operator(order: OperatorOrder, risk: Risk, snap: Snapshot, now_ns: int) -> J
     quote = risk.quotes.get(order.product_id)
     purpose = Purpose.DRILL if order.drill else Purpose.OPERATOR
     usd = _notional(order, quote)
-    case = replace(_case(order.product_id, order.side, purpose, usd, snap), base=order.base_size or _base(usd, quote))
-    ask = _ask(order.product_id, risk.limits.tier(order.product_id), "operator", usd, (risk, snap, now_ns))
-    ask = replace(ask, drill=order.drill)
-    verdicts, granted = _weigh(case, ask, risk, now_ns)
-    if granted < usd and order.side is Side.BUY and rules.refusal(verdicts) is None:
-        short = _sizing_verdict(sizing.grant(ask, snap.exposure, risk.limits), usd)
-        verdicts = (*verdicts, replace(short, passed=False))
-    decision = _decision(order.correlation, case, "operator", verdicts, usd, now_ns)
+    ask = _ask(order.product_id, risk.limits.tier(order.product_id), _OPERATOR, usd, (risk, snap, now_ns))
+    fits = _fits(replace(ask, drill=order.drill, whole=True), order.side, snap, risk)
+    case = _case(order.product_id, order.side, purpose, usd, snap)
+    case = replace(case, base=order.base_size or _base(usd, quote), caps=fits.verdicts)
+    decision = _decision(order.correlation, case, _OPERATOR, rules.judge(case, risk, now_ns), fits, now_ns)
     if not decision.approved or quote is None:
         return Judged(decision=decision, intent=None, snapshot=snap)
     intent = Intent(
@@ -137,10 +102,10 @@ def operator(order: OperatorOrder, risk: Risk, snap: Snapshot, now_ns: int) -> J
         not_after_ns=now_ns + (DRILL_REQUEST_NS if order.drill else risk.limits.request_ns),
         base_size=order.base_size,
         quote_size=order.quote_size,
-        strategy="operator",
+        strategy=_OPERATOR,
         by=order.by,
     )
-    return Judged(decision=decision, intent=intent, snapshot=_after(snap, case, ask, usd), base=case.base)
+    return _judged(decision, intent, case, risk, snap)
 
 
 def leave(wanted: ExitWanted, risk: Risk, now_ns: int) -> Judged:
@@ -151,7 +116,7 @@ def leave(wanted: ExitWanted, risk: Risk, now_ns: int) -> Judged:
     usd = wanted.quantity * wanted.bid
     case = replace(_case(wanted.product_id, Side.SELL, Purpose.EXIT, usd, snap), base=wanted.quantity)
     verdicts = rules.judge(case, risk, now_ns)
-    decision = _decision(wanted.correlation, case, wanted.strategy, verdicts, usd, now_ns)
+    decision = _decision(wanted.correlation, case, wanted.strategy, verdicts, Grant(usd=usd), now_ns)
     limits = risk.limits
     last = wanted.step > limits.exit_retry_steps
     through = limits.exit_first_bps + wanted.step * limits.exit_retry_bps
@@ -176,23 +141,44 @@ def leave(wanted: ExitWanted, risk: Risk, now_ns: int) -> Judged:
 # --- parts --------------------------------------------------------------------------------------------------------
 
 
-def _case(product: ProductId, side: Side, purpose: Purpose, usd: Decimal, snap: Snapshot) -> rules.Case:
-    return rules.Case(
+def _malformed(
+    asked: TradeProposal, form: tuple[Verdict, ...], risk: Risk, snap: Snapshot, now_ns: int, cycle: int
+) -> Judged:
+    """Of nonsense, what needs no size is judged all the same."""
+    case = replace(_case(asked.product_id, asked.side, Purpose.ENTRY, ZERO, snap), form=form)
+    verdicts = rules.judge(case, risk, now_ns)
+    decision = _decision(asked.correlation, case, asked.strategy, verdicts, Grant(usd=ZERO), now_ns)
+    return Judged(decision=replace(decision, cycle=cycle), intent=None, snapshot=snap)
+
+
+def _requested(asked: TradeProposal, risk: Risk, snap: Snapshot) -> tuple[Decimal, str]:
+    nav = snap.exposure.nav_usd or ZERO
+    if asked.side is Side.SELL:
+        return nav * asked.notional_pct / PCT, ""
+    closed = risk.record.closed.get(asked.strategy, Closed())
+    return methods.requested_usd(asked.notional_pct, nav, snap.regime, closed, risk.limits)
+
+
+def _case(product: ProductId, side: Side, purpose: Purpose, usd: Decimal, snap: Snapshot) -> Case:
+    return Case(
         product_id=product,
         side=side,
         purpose=purpose,
         usd=usd,
+        size_usd=usd,
         base=ZERO,
         exposure=snap.exposure,
         slots=snap.slots,
+        granted=snap.granted,
+        opened=snap.opened,
         gates=snap.gates,
     )
 
 
-def _ask(product: ProductId, tier: int, strategy: str, usd: Decimal, moment: tuple[Risk, Snapshot, int]) -> sizing.Ask:
+def _ask(product: ProductId, tier: int, strategy: str, usd: Decimal, moment: tuple[Risk, Snapshot, int]) -> Ask:
     risk, snap, now_ns = moment
     known = risk.rules.get(product)
-    return sizing.Ask(
+    return Ask(
         product_id=product,
         tier=tier,
         theme=risk.limits.theme(product),
@@ -213,37 +199,18 @@ def _available(risk: Risk, product: ProductId, now_ns: int) -> Decimal:
     return free - sum(spoken_for, ZERO)
 
 
-def _weigh(case: rules.Case, ask: sizing.Ask, risk: Risk, now_ns: int) -> tuple[tuple[Verdict, ...], Decimal]:
-    """All verdicts, sizing included for purchases, and what is granted."""
-    verdicts = rules.judge(case, risk, now_ns)
-    if case.side is Side.SELL:
-        return verdicts, case.usd
-    granted = sizing.grant(ask, case.exposure, risk.limits)
-    return (*verdicts, _sizing_verdict(granted, ask.requested_usd)), granted.usd
-
-
-def _sizing_verdict(granted: sizing.Grant, requested: Decimal) -> Verdict:
-    code = granted.code or granted.binding.code
-    return Verdict(
-        code=code,
-        passed=granted.code is None,
-        value=requested,
-        limit=granted.binding.left_usd if granted.code is granted.binding.code else granted.minimum_usd,
-        unit="usd",
-        detail=f"cap {granted.binding.code.value}: {granted.binding.used_usd} of {granted.binding.cap_usd}",
-    )
+def _fits(ask: Ask, side: Side, snap: Snapshot, risk: Risk) -> Grant:
+    """What is granted of a purchase; no cap concerns a sale."""
+    if side is Side.SELL:
+        return Grant(usd=ask.requested_usd)
+    return sizing.grant(ask, snap.exposure, risk.limits)
 
 
 def _decision(
-    correlation: str,
-    case: rules.Case,
-    strategy: str,
-    verdicts: tuple[Verdict, ...],
-    granted: Decimal,
-    now_ns: int,
+    correlation: str, case: Case, strategy: str, verdicts: tuple[Verdict, ...], fits: Grant, now_ns: int
 ) -> Decision:
     refused = rules.refusal(verdicts)
-    return Decision(
+    decision = Decision(
         correlation=correlation,
         product_id=case.product_id,
         side=case.side,
@@ -252,24 +219,39 @@ def _decision(
         code=None if refused is None else refused.code,
         verdicts=verdicts,
         requested_usd=case.usd,
-        approved_usd=granted if refused is None else ZERO,
-        degraded=refused is None and granted < case.usd,
+        approved_usd=fits.usd if refused is None else ZERO,
+        degraded=refused is None and fits.usd < case.usd,
         at_ns=now_ns,
+        purpose=case.purpose.value,
+    )
+    return _measured(decision, fits, case.exposure.nav_usd)
+
+
+def _measured(decision: Decision, fits: Grant, nav_usd: Decimal | None) -> Decision:
+    """The cap that refused, or else the tightest, in per cent of NAV (E1); it is named where it refused or cut."""
+    refused = decision.refusal
+    room = fits.room(None if refused is None else refused.cap)
+    if room is None or not nav_usd:
+        return decision
+    bound = decision.degraded or (refused is not None and refused.cap is not None)
+    return replace(
+        decision,
+        cap_type=room.cap if bound else None,
+        current_pct=room.used_usd / nav_usd * PCT,
+        proposed_pct=decision.requested_usd / nav_usd * PCT,
+        limit_pct=room.cap_usd / nav_usd * PCT,
     )
 
 
-def _after(snap: Snapshot, case: rules.Case, ask: sizing.Ask, usd: Decimal) -> Snapshot:
+def _judged(decision: Decision, intent: Intent, case: Case, risk: Risk, snap: Snapshot) -> Judged:
     """A purchase takes its room and its slot; a sale takes neither."""
     if case.side is Side.SELL:
-        return snap
-    stake = exposures.Stake(
-        product_id=ask.product_id,
-        strategy=ask.strategy,
-        theme=ask.theme,
-        held_usd=ZERO,
-        pending_usd=usd,
-    )
-    return replace(snap, exposure=exposures.with_stake(snap.exposure, stake), slots=max(snap.slots - 1, 0))
+        return Judged(decision=decision, intent=intent, snapshot=snap, base=case.base)
+    granted = exposures.promised(case.product_id, decision.strategy, decision.approved_usd, risk.limits)
+    entry = case.purpose is Purpose.ENTRY
+    moved = after(snap, granted, entry=entry, adds_take_slots=not risk.limits.adds_when_full)
+    opens = not is_add(case.product_id, snap.exposure)
+    return Judged(decision=decision, intent=intent, snapshot=moved, base=case.base, opens=opens)
 
 
 def _notional(order: OperatorOrder, quote: Quote | None) -> Decimal:

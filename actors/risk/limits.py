@@ -5,6 +5,7 @@ from decimal import Decimal
 from protocol.base import Value
 from protocol.instants import SECOND_NS
 from protocol.money import PCT
+from protocol.policy import SizingMethod
 from protocol.strategy import Regime
 
 
@@ -21,7 +22,11 @@ class RegimeRow(Value, frozen=True, kw_only=True):
 
 
 class Limits(Value, frozen=True, kw_only=True):
-    """Every number the rules use. `tier_caps_pct` are for tiers 1, 2, 3; `themes` and `tiers` are by product."""
+    """Every number the rules use. `tier_caps_pct` are for tiers 1, 2, 3; `themes` and `tiers` are by product.
+
+    `reference` is the product whose staleness stops a whole batch. `bump_to_min`: a smaller request becomes the
+    minimum. `adds_when_full`: adds pass while every slot is taken.
+    """
 
     max_total_at_risk_pct: Decimal
     max_position_size_pct: Decimal
@@ -56,13 +61,25 @@ class Limits(Value, frozen=True, kw_only=True):
     count_external: bool
     external_buffer_pct: Decimal
     quote_age_ns: int
+    reference: str = "BTC-USD"
     max_spread_bps: Decimal
+    max_move_sigma: Decimal
+    max_stop_loss_pct: Decimal
     depth_multiple: Decimal
     max_api_errors: int
     min_eligible: int
     reject_burst: int = 3
     reject_window_ns: int = 600 * SECOND_NS
     protective_exits_when_halted: bool = True
+    sizing: SizingMethod = SizingMethod.RISK_PARITY
+    fixed_size_usd: Decimal
+    min_order_usd: Decimal
+    max_order_usd: Decimal
+    bump_to_min: bool = False
+    pyramiding: bool = False
+    pyramid_cooldown_ns: int
+    max_adds_per_day: int
+    adds_when_full: bool = False
     maker_fee_bps: Decimal
     taker_fee_bps: Decimal
     maker_ttls_s: tuple[float, ...]
@@ -79,6 +96,10 @@ class Limits(Value, frozen=True, kw_only=True):
     def theme(self, product_id: str) -> str:
         """The theme of a product; OTHER where none is named."""
         return dict(self.themes).get(product_id, "OTHER")
+
+    def theme_of_asset(self, asset: str) -> str:
+        """The theme of a coin that is held in itself: that of its first product that has one."""
+        return next((theme for product, theme in self.themes if product.partition("-")[0] == asset), "OTHER")
 
     def tier(self, product_id: str) -> int:
         """The tier of a product; the strictest one where none is named."""

@@ -1,44 +1,59 @@
 """One rule, one function, one reason of the canon (risk.md §2). Every rule is judged, every verdict is kept."""
 
+import math
 from collections.abc import Callable
 from decimal import Decimal
+
+from msgspec.structs import replace
 
 from actors.risk.exposure import Exposure
 from actors.risk.reservations import standing
 from actors.risk.state import Record, Risk
+from actors.risk.trades import is_add
 from protocol.base import Value
 from protocol.ids import ProductId
 from protocol.instants import DAY_NS, HOUR_NS, SECOND_NS
 from protocol.market import FeedStatus
 from protocol.money import PCT, ZERO
 from protocol.orders import MIGHT_REST, Purpose, Side, Status
-from protocol.risk import Gate, Reason, TradingState, Verdict
+from protocol.risk import Bound, Gate, Reason, TradingState, Verdict
 from protocol.strategy import TradeProposal
 
 
 class Case(Value, frozen=True, kw_only=True):
     """One request before the rules: what is wanted, and the running snapshot it is judged on.
 
-    `usd` is the requested notional; `base` the requested base size of a sale. `slots` are the new positions that
-    may still be opened in this batch.
+    `usd` is the requested notional, `size_usd` what of it would be sent; `base` the requested base size of a sale.
+    `slots` are the new positions that may still be opened in this batch, `granted` and `opened` the entries and the new
+    positions that it was granted so far. `form` is
+    the word about a proposal's form, `caps` what sizing says.
     """
 
     product_id: ProductId
     side: Side
     purpose: Purpose
     usd: Decimal
+    size_usd: Decimal
     base: Decimal
     exposure: Exposure
     slots: int
+    granted: int
+    opened: int
     gates: tuple[Gate, ...]
+    form: tuple[Verdict, ...] = ()
+    caps: tuple[Verdict, ...] = ()
 
 
-Rule = Callable[[Case, Risk, int], Verdict]
+Rule = Callable[[Case, Risk, int], tuple[Verdict, ...]]
 
 
 def judge(case: Case, risk: Risk, now_ns: int) -> tuple[Verdict, ...]:
-    """Every rule's verdict, in order: gates first, then the rules that concern this side and purpose."""
-    return (*gates(case), *(rule(case, risk, now_ns) for rule in _rules_for(case)))
+    """Every rule's verdict in the order of risk.md §2: gates first, then the rules for this side and purpose.
+
+    What is too small after the caps is said last: the caps are judged before slots and pacing, viability after them.
+    """
+    verdicts = (*gates(case), *(v for rule in _rules_for(case) for v in rule(case, risk, now_ns)))
+    return tuple(sorted(verdicts, key=lambda v: v.code is Reason.BELOW_MIN_AFTER_CAPS))
 
 
 def refusal(verdicts: tuple[Verdict, ...]) -> Verdict | None:
@@ -49,114 +64,216 @@ def refusal(verdicts: tuple[Verdict, ...]) -> Verdict | None:
 def _rules_for(case: Case) -> tuple[Rule, ...]:
     if case.side is Side.SELL:
         return EXIT_RULES if case.purpose is Purpose.EXIT else SELL_RULES
-    return DRILL_RULES if case.purpose is Purpose.DRILL else ENTRY_RULES
+    match case.purpose:
+        case Purpose.DRILL:
+            return DRILL_RULES
+        case Purpose.OPERATOR:
+            return OPERATOR_RULES
+    return ENTRY_RULES
+
+
+# --- gates --------------------------------------------------------------------------------------------------------
+
+_LATE_GATES = frozenset({Reason.LOSS_STREAK_COOLDOWN})
+"""Gates that are told in their place among the pacing rules."""
 
 
 def gates(case: Case) -> tuple[Verdict, ...]:
     """A gate refuses a purchase in every state but active, a sale only when nothing at all may be placed."""
+    return tuple(_gate(case, gate) for gate in case.gates if gate.code not in _LATE_GATES)
+
+
+def loss_streak(case: Case, _risk: Risk, _now_ns: int) -> tuple[Verdict, ...]:
+    """The pause after losses in a row."""
+    return tuple(_gate(case, gate) for gate in case.gates if gate.code in _LATE_GATES)
+
+
+def _gate(case: Case, gate: Gate) -> Verdict:
     stops = {TradingState.HALTED, TradingState.KILLED}
     if case.side is Side.BUY:
         stops.add(TradingState.REDUCING)
-    return tuple(
-        Verdict(code=g.code, passed=g.state not in stops, value=None, limit=None, unit="state", detail=g.reason)
-        for g in case.gates
-    )
+    passed = gate.state not in stops
+    return Verdict(code=gate.code, passed=passed, value=None, limit=None, unit="state", detail=gate.reason, halts=True)
 
 
-def _below(code: Reason, value: Decimal, limit: Decimal, unit: str, detail: str = "") -> Verdict:
-    return Verdict(code=code, passed=value <= limit, value=value, limit=limit, unit=unit, detail=detail)
+# --- verdicts -----------------------------------------------------------------------------------------------------
 
 
-def _flag(code: Reason, passed: bool, detail: str) -> Verdict:
-    return Verdict(code=code, passed=passed, value=None, limit=None, unit="flag", detail=detail)
+def _at_most(
+    code: Reason, value: Decimal, limit: Decimal, unit: str, detail: str = "", *, halts: bool = False
+) -> tuple[Verdict]:
+    known = Verdict(code=code, passed=value <= limit, value=value, limit=limit, unit=unit, detail=detail, halts=halts)
+    return (replace(known, bound=Bound.AT_MOST),)
 
 
-def schema_invalid(asked: TradeProposal) -> Verdict:
-    """A proposal is whole and inside the bounds of its form (R2); a number that is none fails every comparison."""
-    checks = (
-        ("tier", 1 <= asked.tier <= 3),
-        ("conviction", 0 <= asked.conviction <= 1),
-        ("stop_loss_pct", ZERO < asked.stop_loss_pct < PCT),
-        ("take_profit_pct", asked.take_profit_pct > asked.stop_loss_pct),
-        ("max_hold_s", asked.max_hold_s > 0),
-    )
-    broken = ",".join(name for name, good in checks if not good)
-    return _flag(Reason.SCHEMA_INVALID, not broken, broken)
+def _at_least(
+    code: Reason, value: Decimal, limit: Decimal, unit: str, detail: str = "", *, halts: bool = False
+) -> tuple[Verdict]:
+    known = Verdict(code=code, passed=value >= limit, value=value, limit=limit, unit=unit, detail=detail, halts=halts)
+    return (replace(known, bound=Bound.AT_LEAST),)
 
 
-def stale_data(case: Case, risk: Risk, now_ns: int) -> Verdict:
+def _fact(code: Reason, passed: bool, detail: str, *, halts: bool = False) -> tuple[Verdict]:
+    return (Verdict(code=code, passed=passed, value=None, limit=None, unit="flag", detail=detail, halts=halts),)
+
+
+# --- the market ---------------------------------------------------------------------------------------------------
+
+
+def stale_data(case: Case, risk: Risk, now_ns: int) -> tuple[Verdict, ...]:
     """The decision's quote is live and young enough (ST1)."""
     quote = risk.quotes.get(case.product_id)
     if quote is None:
-        return _flag(Reason.STALE_DATA, False, "no quote")
+        return _fact(Reason.STALE_DATA, False, "no quote")
     if risk.feeds.get(case.product_id) is not FeedStatus.LIVE:
-        return _flag(Reason.STALE_DATA, False, "feed is not live")
+        return _fact(Reason.STALE_DATA, False, "feed is not live")
     age = Decimal(now_ns - quote.fresh_ns) / SECOND_NS
-    limit = Decimal(risk.limits.quote_age_ns) / SECOND_NS
-    return _below(Reason.STALE_DATA, age, limit, "s")
+    return _at_most(Reason.STALE_DATA, age, Decimal(risk.limits.quote_age_ns) / SECOND_NS, "s", "quote age")
 
 
-def product_disabled(case: Case, risk: Risk, _now_ns: int) -> Verdict:
+def stale_market(_case: Case, risk: Risk, now_ns: int) -> tuple[Verdict, ...]:
+    """No batch on a market that is not seen: the reference product, and at least half of all, must be fresh."""
+    stale = [product for product in risk.feeds if not _fresh(product, risk, now_ns)]
+    reference = ProductId(risk.limits.reference)
+    most = Decimal(len(risk.feeds) // 2)
+    return (
+        *_fact(Reason.STALE_DATA, reference not in stale, f"reference {reference}", halts=True),
+        *_at_most(Reason.STALE_DATA, Decimal(len(stale)), most, "products", "stale products", halts=True),
+    )
+
+
+def _fresh(product: ProductId, risk: Risk, now_ns: int) -> bool:
+    quote, live = risk.quotes.get(product), risk.feeds.get(product) is FeedStatus.LIVE
+    return live and quote is not None and now_ns - quote.fresh_ns <= risk.limits.quote_age_ns
+
+
+def product_disabled(case: Case, risk: Risk, _now_ns: int) -> tuple[Verdict, ...]:
     """The venue's own state of the product; missing metadata refuses (EX1)."""
     rules = risk.rules.get(case.product_id)
     detail = "no metadata" if rules is None else rules.status
-    return _flag(Reason.PRODUCT_DISABLED, rules is not None and rules.tradable, detail)
+    return _fact(Reason.PRODUCT_DISABLED, rules is not None and rules.tradable, detail)
 
 
-def wide_spread(case: Case, risk: Risk, _now_ns: int) -> Verdict:
+def wide_spread(case: Case, risk: Risk, _now_ns: int) -> tuple[Verdict, ...]:
     """A spread beyond the hard limit is no market to enter (O1)."""
     quote = risk.quotes.get(case.product_id)
     if quote is None:
-        return _flag(Reason.OUTLIER, False, "no quote")
-    return _below(Reason.OUTLIER, quote.spread_bps, risk.limits.max_spread_bps, "bps", "spread")
+        return ()
+    return _at_most(Reason.OUTLIER, quote.spread_bps, risk.limits.max_spread_bps, "bps", "spread")
 
 
-def thin_book(case: Case, risk: Risk, _now_ns: int) -> Verdict:
+def sudden_move(case: Case, risk: Risk, _now_ns: int) -> tuple[Verdict, ...]:
+    """A mid that jumped within 60 s is nothing to enter at (O1); silent while there are too few returns to say."""
+    quote = risk.quotes.get(case.product_id)
+    if quote is None or quote.move_sigma is None:
+        return ()
+    if not math.isfinite(quote.move_sigma):
+        return _fact(Reason.OUTLIER, False, "move over 60 s is no number")
+    move = Decimal(repr(quote.move_sigma))
+    return _at_most(Reason.OUTLIER, move, risk.limits.max_move_sigma, "sigma", "move over 60 s")
+
+
+def thin_book(case: Case, risk: Risk, _now_ns: int) -> tuple[Verdict, ...]:
     """The book must show a multiple of the order within 20 bps; unknown depth refuses."""
     quote = risk.quotes.get(case.product_id)
     if quote is None:
-        return _flag(Reason.OUTLIER, False, "no quote")
+        return ()
     depth = quote.ask_depth_usd if case.side is Side.BUY else quote.bid_depth_usd
-    needed = case.usd * risk.limits.depth_multiple
-    return Verdict(code=Reason.OUTLIER, passed=depth >= needed, value=depth, limit=needed, unit="usd", detail="depth")
+    return _at_least(Reason.OUTLIER, depth, case.size_usd * risk.limits.depth_multiple, "usd", "depth")
 
 
-def no_nav(case: Case, _risk: Risk, _now_ns: int) -> Verdict:
+# --- the request --------------------------------------------------------------------------------------------------
+
+
+def form(case: Case, _risk: Risk, _now_ns: int) -> tuple[Verdict, ...]:
+    """A proposal's form, judged before anything could be computed from it; an operator's order has none."""
+    return case.form
+
+
+def schema_invalid(asked: TradeProposal, max_stop_pct: Decimal) -> tuple[Verdict, ...]:
+    """A proposal is whole and inside the bounds of its form (R2); a number that is none fails every comparison."""
+    checks = (
+        ("notional_pct", asked.notional_pct.is_finite()),
+        ("tier", 1 <= asked.tier <= 3),
+        ("conviction", 0 <= asked.conviction <= 1),
+        ("stop_loss_pct", asked.stop_loss_pct.is_finite() and ZERO < asked.stop_loss_pct <= min(max_stop_pct, PCT - 1)),
+        ("take_profit_pct", asked.take_profit_pct.is_finite() and asked.take_profit_pct > asked.stop_loss_pct),
+        ("max_hold_s", asked.max_hold_s > 0),
+    )
+    broken = ",".join(name for name, good in checks if not good)
+    return _fact(Reason.SCHEMA_INVALID, not broken, broken)
+
+
+def no_short(case: Case, risk: Risk, now_ns: int) -> tuple[Verdict, ...]:
+    """Sell something, and at most what is held and neither sold nor being sold already (R1)."""
+    positions = risk.view.positions if risk.view is not None else ()
+    held = sum((p.quantity for p in positions if p.product_id == case.product_id), ZERO)
+    free = held - _selling(case.product_id, risk, now_ns)
+    if case.base <= ZERO:
+        return _fact(Reason.SHORTING_DISALLOWED, False, "nothing to sell was named")
+    if free <= ZERO:
+        return _fact(Reason.SHORTING_DISALLOWED, False, "nothing is held that is not being sold")
+    return _at_most(Reason.SHORTING_DISALLOWED, case.base, free, "base", "size")
+
+
+def _selling(product: ProductId, risk: Risk, now_ns: int) -> Decimal:
+    """Base units on their way out: by orders, by intents without an order yet, by fills that the view lacks."""
+    orders = (o for o in risk.orders.values() if o.spec.product_id == product and o.spec.side is Side.SELL)
+    asked = ((o.filled_size if o.terminal else o.spec.base_size or ZERO) - o.booked_size for o in orders)
+    reserved = (r for r in standing(risk, now_ns).values() if r.side is Side.SELL and r.product_id == product)
+    intents = (r.left_base for r in reserved)
+    fills = (f.size for f in risk.unseen if f.product_id == product and not f.buy)
+    return sum((max(size, ZERO) for size in (*asked, *intents, *fills)), ZERO)
+
+
+# --- caps ---------------------------------------------------------------------------------------------------------
+
+
+def no_nav(case: Case, _risk: Risk, _now_ns: int) -> tuple[Verdict, ...]:
     """Without a net value nothing can be measured against it."""
     nav = case.exposure.nav_usd
-    return _flag(Reason.NO_NAV, nav is not None and nav > ZERO, "net value unknown" if nav is None else "")
+    return _fact(Reason.NO_NAV, nav is not None and nav > ZERO, "net value unknown" if nav is None else "net value")
 
 
-def total_at_risk(case: Case, risk: Risk, _now_ns: int) -> Verdict:
-    """Nothing more is added once the whole is at its cap (E1, E2)."""
-    pct = case.exposure.at_risk_pct
-    if pct is None:
-        return _flag(Reason.TOTAL_AT_RISK_CAP, False, "net value unknown")
-    limit = risk.limits.max_total_at_risk_pct
-    return Verdict(code=Reason.TOTAL_AT_RISK_CAP, passed=pct < limit, value=pct, limit=limit, unit="pct")
+_EARLY_CAPS = frozenset({Reason.STRATEGY_CAP, Reason.TOTAL_AT_RISK_CAP})
 
 
-def trade_spacing(_case: Case, risk: Risk, now_ns: int) -> Verdict:
+def batch_caps(case: Case, _risk: Risk, _now_ns: int) -> tuple[Verdict, ...]:
+    """The caps of strategy and whole, which no other proposal of them can pass either."""
+    return tuple(v for v in case.caps if v.code in _EARLY_CAPS)
+
+
+def own_caps(case: Case, _risk: Risk, _now_ns: int) -> tuple[Verdict, ...]:
+    """The caps of position, asset, theme and money, and the least that is worth sending."""
+    return tuple(v for v in case.caps if v.code not in _EARLY_CAPS)
+
+
+# --- pacing -------------------------------------------------------------------------------------------------------
+
+
+def trade_spacing(_case: Case, risk: Risk, now_ns: int) -> tuple[Verdict, ...]:
     """Time since the last entry of any product."""
-    last = max((e.at_ns for e in risk.record.entries), default=0)
-    return _waited(Reason.TRADE_SPACING, now_ns - last, risk.limits.spacing_ns, "any product")
+    last = max((e.at_ns for e in risk.record.entries), default=None)
+    return _waited(last, risk.limits.spacing_ns, now_ns, "any product", halts=True)
 
 
-def symbol_spacing(case: Case, risk: Risk, now_ns: int) -> Verdict:
+def symbol_spacing(case: Case, risk: Risk, now_ns: int) -> tuple[Verdict, ...]:
     """Time since the last trade of this product."""
-    last = risk.record.last_trade_ns.get(case.product_id, 0)
-    return _waited(Reason.TRADE_SPACING, now_ns - last, risk.limits.symbol_spacing_ns, "this product")
+    last = risk.record.last_trade_ns.get(case.product_id)
+    return _waited(last, risk.limits.symbol_spacing_ns, now_ns, "this product", halts=False)
 
 
-def _waited(code: Reason, waited_ns: int, needed_ns: int, detail: str) -> Verdict:
-    waited, needed = Decimal(waited_ns) / SECOND_NS, Decimal(needed_ns) / SECOND_NS
-    return Verdict(code=code, passed=waited >= needed, value=waited, limit=needed, unit="s", detail=detail)
+def _waited(last_ns: int | None, needed_ns: int, now_ns: int, detail: str, *, halts: bool) -> tuple[Verdict, ...]:
+    if last_ns is None:
+        return _fact(Reason.TRADE_SPACING, True, f"{detail}: no trade yet")
+    waited, needed = Decimal(now_ns - last_ns) / SECOND_NS, Decimal(needed_ns) / SECOND_NS
+    return _at_least(Reason.TRADE_SPACING, waited, needed, "s", detail, halts=halts)
 
 
-def daily_frequency(_case: Case, risk: Risk, now_ns: int) -> Verdict:
-    """Entries of this UTC day."""
-    count, limit = Decimal(entries_today(risk.record, now_ns)), Decimal(risk.limits.trades_per_day)
-    return Verdict(code=Reason.TRADE_FREQUENCY_DAILY, passed=count < limit, value=count, limit=limit, unit="n")
+def daily_frequency(case: Case, risk: Risk, now_ns: int) -> tuple[Verdict, ...]:
+    """Entries of this UTC day, those of this batch included."""
+    count = entries_today(risk.record, now_ns) + case.granted
+    return _room_for_one(Reason.TRADE_FREQUENCY_DAILY, count, risk.limits.trades_per_day, "entries today")
 
 
 def entries_today(record: Record, now_ns: int) -> int:
@@ -164,89 +281,87 @@ def entries_today(record: Record, now_ns: int) -> int:
     return sum(e.at_ns // DAY_NS == now_ns // DAY_NS for e in record.entries)
 
 
-def hourly_frequency(_case: Case, risk: Risk, now_ns: int) -> Verdict:
-    """New positions in the rolling hour."""
+def hourly_frequency(case: Case, risk: Risk, now_ns: int) -> tuple[Verdict, ...]:
+    """Entries in the rolling hour; of those that open a position fewer are allowed."""
     recent = [e for e in risk.record.entries if now_ns - e.at_ns < HOUR_NS]
-    count, limit = Decimal(sum(e.new for e in recent)), Decimal(risk.limits.new_per_hour)
-    passed = count < limit and len(recent) < risk.limits.trades_per_hour
-    return Verdict(code=Reason.TRADE_FREQUENCY_HOURLY, passed=passed, value=count, limit=limit, unit="n")
+    code, limits = Reason.TRADE_FREQUENCY_HOURLY, risk.limits
+    total = _room_for_one(code, len(recent) + case.granted, limits.trades_per_hour, "entries in an hour")
+    if is_add(case.product_id, case.exposure):
+        return total
+    new = sum(e.new for e in recent) + case.opened
+    return (*_room_for_one(code, new, limits.new_per_hour, "new positions in an hour"), *total)
 
 
-def cooldown(case: Case, risk: Risk, now_ns: int) -> Verdict:
+def _room_for_one(code: Reason, count: int, limit: int, detail: str) -> tuple[Verdict, ...]:
+    return _at_most(code, Decimal(count), Decimal(limit - 1), "n", detail, halts=True)
+
+
+def cooldown(case: Case, risk: Risk, now_ns: int) -> tuple[Verdict, ...]:
     """Blocked while now < until; allowed at now = until (CD1)."""
     left = max(risk.record.cooldown_until_ns.get(case.product_id, 0) - now_ns, 0)
-    return _below(Reason.COOLDOWN, Decimal(left) / SECOND_NS, ZERO, "s")
+    return _at_most(Reason.COOLDOWN, Decimal(left) / SECOND_NS, ZERO, "s", "left to wait")
 
 
-def unresolved(case: Case, risk: Risk, _now_ns: int) -> Verdict:
+# --- positions ----------------------------------------------------------------------------------------------------
+
+
+def unresolved(case: Case, risk: Risk, _now_ns: int) -> tuple[Verdict, ...]:
     """An order whose outcome is unknown blocks its product for entries."""
     doubt = any(o.spec.product_id == case.product_id and o.status is Status.UNRESOLVED for o in risk.orders.values())
-    return _flag(Reason.PENDING_BUY_EXISTS, not doubt, "an order's outcome is unknown")
+    return _fact(Reason.PENDING_BUY_EXISTS, not doubt, "an order's outcome is unknown")
 
 
-def pending_buy(case: Case, risk: Risk, now_ns: int) -> Verdict:
+def pending_buy(case: Case, risk: Risk, now_ns: int) -> tuple[Verdict, ...]:
     """One purchase per product at a time."""
     pending = any(
         o.spec.product_id == case.product_id and o.spec.side is Side.BUY and o.status in MIGHT_REST
         for o in risk.orders.values()
     )
     reserved = any(r.product_id == case.product_id and r.side is Side.BUY for r in standing(risk, now_ns).values())
-    return _flag(Reason.PENDING_BUY_EXISTS, not pending and not reserved, "a purchase is working")
+    return _fact(Reason.PENDING_BUY_EXISTS, not pending and not reserved, "a purchase is working")
 
 
-def already_held(case: Case, risk: Risk, _now_ns: int) -> Verdict:
-    """No adding to a position (pyramiding is off)."""
-    held = case.exposure.of_product(case.product_id)
-    return _below(Reason.ALREADY_HAVE_POSITION, held, risk.limits.dust_usd, "usd")
+def already_held(case: Case, risk: Risk, _now_ns: int) -> tuple[Verdict, ...]:
+    """Adding to a position is pyramiding, and that has to be allowed (risk.md §6)."""
+    if risk.limits.pyramiding:
+        return ()
+    held = case.exposure.held(case.product_id)
+    return _at_most(Reason.ALREADY_HAVE_POSITION, held, risk.limits.dust_usd, "usd", "held")
 
 
-def open_slots(case: Case, risk: Risk, _now_ns: int) -> Verdict:
-    """A free slot for a new position (risk.md §4)."""
-    return Verdict(
-        code=Reason.MAX_OPEN_POSITIONS,
-        passed=case.slots > 0,
-        value=Decimal(case.slots),
-        limit=Decimal(1),
-        unit="n",
-        detail=f"of {risk.limits.max_open_positions}",
-    )
+def pyramiding(case: Case, risk: Risk, now_ns: int) -> tuple[Verdict, ...]:
+    """An add waits after the last purchase of its product, and there are only so many of them in 24 hours."""
+    if not risk.limits.pyramiding or case.exposure.held(case.product_id) <= risk.limits.dust_usd:
+        return ()
+    bought = [b for b in risk.record.bought if b.product_id == case.product_id]
+    added = sum(b.add and now_ns - b.at_ns < DAY_NS for b in bought)
+    most = Decimal(risk.limits.max_adds_per_day - 1)
+    daily = _at_most(Reason.PYRAMID_DAILY_LIMIT, Decimal(added), most, "n", "adds in 24 h")
+    if not bought:
+        return daily
+    waited = Decimal(now_ns - max(b.at_ns for b in bought)) / SECOND_NS
+    needed = Decimal(risk.limits.pyramid_cooldown_ns) / SECOND_NS
+    return (*_at_least(Reason.PYRAMID_COOLDOWN, waited, needed, "s", "since the last purchase"), *daily)
 
 
-def no_short(case: Case, risk: Risk, now_ns: int) -> Verdict:
-    """Sell something, and at most what is held and neither sold nor being sold already (R1)."""
-    positions = risk.view.positions if risk.view is not None else ()
-    held = next((p.quantity for p in positions if p.product_id == case.product_id), ZERO)
-    free = held - _selling(case.product_id, risk, now_ns)
-    passed = ZERO < case.base <= free
-    return Verdict(code=Reason.SHORTING_DISALLOWED, passed=passed, value=case.base, limit=free, unit="base")
+def open_slots(case: Case, risk: Risk, _now_ns: int) -> tuple[Verdict, ...]:
+    """A free slot (risk.md §4): for a new position always, for an add unless adds may pass a full house."""
+    detail = f"free slots of {risk.limits.max_open_positions}"
+    free = Decimal(case.slots)
+    if not is_add(case.product_id, case.exposure):
+        return _at_least(Reason.MAX_OPEN_POSITIONS, free, Decimal(1), "n", detail)
+    if risk.limits.adds_when_full:
+        return _fact(Reason.ADDS_BLOCKED_WHEN_OVER_CAP, True, "adds pass a full house")
+    return _at_least(Reason.ADDS_BLOCKED_WHEN_OVER_CAP, free, Decimal(1), "n", detail)
 
 
-def _selling(product: ProductId, risk: Risk, now_ns: int) -> Decimal:
-    """Base units on their way out: by orders, by intents without an order yet, by fills that the view lacks."""
-    orders = (o for o in risk.orders.values() if o.spec.product_id == product and o.spec.side is Side.SELL)
-    asked = ((o.filled_size if o.terminal else o.spec.base_size or ZERO) - o.booked_size for o in orders)
-    intents = (r.left_base for r in standing(risk, now_ns).values() if r.product_id == product)
-    fills = (f.size for f in risk.unseen if f.product_id == product and not f.buy)
-    return sum((max(size, ZERO) for size in (*asked, *intents, *fills)), ZERO)
-
-
-ENTRY_RULES: tuple[Rule, ...] = (
-    stale_data,
-    product_disabled,
-    wide_spread,
-    thin_book,
-    no_nav,
-    total_at_risk,
-    trade_spacing,
-    daily_frequency,
-    hourly_frequency,
-    symbol_spacing,
-    cooldown,
-    unresolved,
-    pending_buy,
-    already_held,
-    open_slots,
+_MARKET: tuple[Rule, ...] = (stale_data, product_disabled, wide_spread, sudden_move, thin_book)
+_PACING: tuple[Rule, ...] = (
+    *(trade_spacing, daily_frequency, hourly_frequency, loss_streak, symbol_spacing, cooldown),
+    *(open_slots, unresolved, pending_buy, already_held, pyramiding),
 )
-DRILL_RULES: tuple[Rule, ...] = (stale_data, product_disabled, no_nav, total_at_risk)
-SELL_RULES: tuple[Rule, ...] = (stale_data, product_disabled, wide_spread, thin_book, no_short)
-EXIT_RULES: tuple[Rule, ...] = (stale_data, product_disabled, no_short)
+ENTRY_RULES: tuple[Rule, ...] = (stale_market, *_MARKET, form, no_nav, batch_caps, *_PACING, own_caps)
+OPERATOR_RULES: tuple[Rule, ...] = (*_MARKET, no_nav, batch_caps, *_PACING, own_caps)
+DRILL_RULES: tuple[Rule, ...] = (stale_data, product_disabled, no_nav, batch_caps, loss_streak, own_caps)
+SELL_RULES: tuple[Rule, ...] = (*_MARKET, form, loss_streak, no_short)
+EXIT_RULES: tuple[Rule, ...] = (stale_data, product_disabled, loss_streak, no_short)

@@ -33,8 +33,35 @@ class Entry(Value, frozen=True, kw_only=True):
     new: bool
 
 
+class Bought(Value, frozen=True, kw_only=True):
+    """One purchase order that was filled, however many fills it took. `add`: it added to a position."""
+
+    product_id: ProductId
+    client_order_id: str
+    at_ns: int
+    add: bool
+
+
+class Closed(Value, frozen=True, kw_only=True):
+    """The closed trades of one strategy: how many gained and lost, and how much together, USD net of fees."""
+
+    wins: int = 0
+    losses: int = 0
+    won_usd: Decimal = ZERO
+    lost_usd: Decimal = ZERO
+
+    @property
+    def count(self) -> int:
+        """All of them."""
+        return self.wins + self.losses
+
+
 class Record(Value, frozen=True, kw_only=True):
-    """The durable part: what a restart must not forget."""
+    """The durable part: what a restart must not forget.
+
+    `closed` is by strategy; `running_usd` what trades that are not closed yet have realised, by correlation;
+    `entry_ids` the last fills that were counted, so that none counts twice.
+    """
 
     killed: Mark | None = None
     paused: Mark | None = None
@@ -49,6 +76,10 @@ class Record(Value, frozen=True, kw_only=True):
     loss_streak: int = 0
     last_loss_ns: int = 0
     rejections_ns: tuple[int, ...] = ()
+    bought: tuple[Bought, ...] = ()
+    closed: dict[str, Closed] = field(default_factory=dict)
+    running_usd: dict[str, Decimal] = field(default_factory=dict)
+    entry_ids: tuple[str, ...] = ()
 
 
 class Share(Value, frozen=True, kw_only=True):
@@ -114,4 +145,5 @@ def pruned(record: Record, now_ns: int) -> Record:
         entries=tuple(e for e in record.entries if now_ns - e.at_ns < DAY_NS),
         cooldown_until_ns={p: t for p, t in record.cooldown_until_ns.items() if t > now_ns},
         rejections_ns=tuple(t for t in record.rejections_ns if now_ns - t < HOUR_NS),
+        bought=tuple(b for b in record.bought if now_ns - b.at_ns < DAY_NS),
     )

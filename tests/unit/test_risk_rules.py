@@ -2,9 +2,10 @@
 
 import pytest
 
+from protocol.effects import LogLine
 from protocol.market import FeedState, FeedStatus
-from protocol.orders import Side, Status
-from protocol.risk import Decision, Reason
+from protocol.orders import PlaceIntent, Side, Status
+from protocol.risk import Decision, Outcome, Reason
 from tests.support.desk_rooms import RiskDesk
 from tests.support.desk_scenes import (
     BTC,
@@ -13,9 +14,11 @@ from tests.support.desk_scenes import (
     LINK,
     NOON_NS,
     PRODUCTS,
+    SOL,
     XRP,
     D,
     alerts,
+    exit_wanted,
     fill_applied,
     noted,
     operator_order,
@@ -25,6 +28,7 @@ from tests.support.desk_scenes import (
     products_known,
     proposal,
     quote,
+    told,
     view,
 )
 
@@ -86,9 +90,30 @@ def test_staleness(scene, code):
 
 @pytest.mark.req("ST1")
 def test_a_stale_product_does_not_stop_another():
-    made = feed(FeedStatus.STALE)
-    assert made.code(proposal(BTC)) == "stale_data"
-    assert made.code(proposal(ETH)) == "approved"
+    made = desk(FeedState(product_id=ETH, status=FeedStatus.STALE, detail="", at_ns=NOON_NS))
+    assert made.code(proposal(ETH)) == "stale_data"
+    assert made.code(proposal(BTC)) == "approved"
+
+
+def stale(*products):
+    return tuple(FeedState(product_id=p, status=FeedStatus.STALE, detail="", at_ns=NOON_NS) for p in products)
+
+
+BLIND = {
+    "half of all products stale leaves the rest to trade": (stale(SOL, XRP, LINK), "approved", False),
+    "more than half stale stops the batch": (stale(SOL, XRP, LINK, DOGE), "stale_data", True),
+    "the reference alone stops the batch": (stale(BTC), "stale_data", True),
+}
+
+
+@pytest.mark.req("ST1")
+@pytest.mark.parametrize(("messages", "code", "halts"), BLIND.values(), ids=BLIND)
+def test_a_market_that_is_not_seen_stops_the_whole_batch_but_no_operator(messages, code, halts):
+    made = desk(*messages)
+    assert made.code(proposal(ETH)) == code
+    decision = made.decide(proposal(ETH))[ETH]
+    assert decision.outcome is (Outcome.HALT if halts else Outcome.ALLOW)
+    assert desk(*messages).operate(operator_order(ETH)).approved
 
 
 PRODUCT = {
@@ -125,6 +150,9 @@ MARKET = {
     "a cent less is thin": (quote(ask_depth_usd=D("999.99")), "outlier"),
     "no depth on the side that is taken refuses": (quote(ask_depth_usd=D(0)), "outlier"),
     "depth on the other side does not matter": (quote(bid_depth_usd=D(0)), "approved"),
+    "a move of six sigma within a minute passes": (quote(move_sigma=6.0), "approved"),
+    "a little more is a jump": (quote(move_sigma=6.0001), "outlier"),
+    "a move that is no number is none to trust": (quote(move_sigma=float("nan")), "outlier"),
 }
 
 
@@ -132,6 +160,15 @@ MARKET = {
 @pytest.mark.parametrize(("seen", "code"), MARKET.values(), ids=MARKET)
 def test_spread_and_depth(seen, code):
     assert desk(seen).code() == code
+
+
+@pytest.mark.req("O1")
+def test_a_jump_stops_operators_and_never_an_exit():
+    made = desk(view(positions=(position(),)), quote(move_sigma=7.0))
+    assert made.operate(operator_order()).code is Reason.OUTLIER
+    assert made.operate(operator_order(side=Side.SELL)).code is Reason.OUTLIER
+    assert made.operate(operator_order(drill=True)).approved
+    assert told(made.tell(exit_wanted()), PlaceIntent)
 
 
 SCHEMA = {
@@ -146,6 +183,9 @@ SCHEMA = {
     "a tier that does not exist": {"tier": 4},
     "tier zero": {"tier": 0},
     "no time to hold": {"max_hold_s": 0},
+    "a stop beyond the policy's": {"stop_loss_pct": D("10.01")},
+    "a size that is no number": {"notional_pct": D("NaN")},
+    "a size without end": {"notional_pct": D("Infinity")},
 }
 
 
@@ -153,7 +193,9 @@ SCHEMA = {
 @pytest.mark.parametrize("changes", SCHEMA.values(), ids=SCHEMA)
 def test_a_malformed_proposal_is_refused_and_the_batch_goes_on(changes):
     made = RiskDesk()
-    decisions = made.decide(proposal(BTC, **changes), proposal(ETH))
+    effects = made.ask(proposal(BTC, **changes), proposal(ETH))
+    decisions = {d.product_id: d for d in noted(effects, Decision)}
+    assert [e.event for e in effects if isinstance(e, LogLine)] == ["schema_invalid"]
     assert decisions[BTC].code is Reason.SCHEMA_INVALID
     assert decisions[BTC].approved_usd == 0
     assert decisions[ETH].approved

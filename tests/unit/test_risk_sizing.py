@@ -4,7 +4,7 @@ import pytest
 
 from protocol.orders import Side, Status
 from protocol.portfolio import Holding
-from protocol.risk import Decision, Reason
+from protocol.risk import Bound, CapType, Decision, Outcome, Reason
 from protocol.strategy import Regime
 from protocol.venue import Balance, FeesKnown
 from tests.support.desk_rooms import RiskDesk
@@ -156,7 +156,7 @@ def test_a_request_is_sized_to_the_tightest_cap(scene, usd, degraded):
 REFUSALS = {
     "a position cap without room": (
         {"messages": [order(ETH, size=3)], "asked": proposal(ETH)},
-        {"pending_buy_exists", "already_have_position", "position_cap"},
+        {"pending_buy_exists", "position_cap"},
     ),
     "a theme without room": (
         {"messages": [view(positions=(position(ETH, 6), position(SOL, 4)))]},
@@ -174,7 +174,10 @@ REFUSALS = {
     "a request of nothing": ({"asked": proposal(pct=0)}, {"non_positive_request"}),
     "a negative request": ({"asked": proposal(pct=-1)}, {"non_positive_request"}),
     "a request below the smallest position": ({"asked": proposal(pct="0.2499")}, {"position_size_too_small"}),
-    "a crash, where every cap is nothing": ({"regime": Regime.CRASH}, {"max_open_positions", "strategy_cap"}),
+    "a crash, where every cap is nothing": (
+        {"regime": Regime.CRASH},
+        {"max_open_positions", "strategy_cap", "total_at_risk_cap", "position_cap", "theme_cap"},
+    ),
     "too little money": (
         {"messages": [view(balances=(Balance(currency="USD", available=D(10), hold=D(0)),))]},
         {"insufficient_funds"},
@@ -199,9 +202,13 @@ def test_what_does_not_fit_is_refused_with_the_code_of_what_stops_it(scene, code
 @pytest.mark.req("E1")
 def test_the_record_says_what_would_have_had_to_be_different():
     made = desk(view(positions=(position(ETH, 6), position(SOL, 4))))
-    verdict = next(v for v in made.decide(proposal(pct=2))[BTC].verdicts if not v.passed)
-    assert (verdict.code, verdict.value, verdict.limit) == (Reason.THEME_CAP, D(200), D(0))
-    assert "1000 of 1000" in verdict.detail
+    decision = made.decide(proposal(BTC, pct=2))[BTC]
+    assert (decision.code, decision.cap_type, decision.outcome) == (Reason.THEME_CAP, CapType.THEME, Outcome.DROP)
+    assert (decision.current_pct, decision.proposed_pct, decision.limit_pct) == (10, 2, 10)
+    assert (decision.requested_usd, decision.approved_usd) == (200, 0)
+    verdict = decision.refusal
+    assert (verdict.value, verdict.limit, verdict.bound) == (D(0), D(25), Bound.AT_LEAST)
+    assert "no_capacity" in verdict.detail
 
 
 @pytest.mark.req("X3")
@@ -211,7 +218,7 @@ def test_the_fee_is_part_of_what_must_be_affordable():
     short = sized(view(balances=(Balance(currency="USD", available=D("201.1"), hold=D(0)),)), asked=proposal(pct=2))
     assert short.degraded
     assert short.approved_usd * D("1.006") <= D("201.1")
-    assert short.verdicts[-2].code is Reason.INSUFFICIENT_FUNDS, "the record names the money, not a cap"
+    assert (short.cap_type, short.outcome) == (CapType.FUNDS, Outcome.SIZE), "the record names the money, not a cap"
 
 
 VIABLE = {

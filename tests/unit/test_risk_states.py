@@ -63,10 +63,10 @@ def lane(*, over):
     return LaneLoad(actor="orders", waiting=1000, over=over)
 
 
-def losses(count):
+def losses(count, first=0):
     """So many sales that lost money, each settled."""
     news = []
-    for number in range(count):
+    for number in range(first, first + count):
         name = f"{number}-SELL"
         news.append(fill_applied(SOL, buy=False, net=-1, client_order_id=f"c-{name}"))
         sold = order(SOL, Side.SELL, name=name, status=Status.FILLED, filled_size=D(1), filled_value=D(100))
@@ -278,7 +278,7 @@ def test_loss_streak_ends_by_time_and_by_a_win():
     desk.tell(*losses(3))
     assert desk.later(3599.999).seen().state is REDUCING
     assert desk.later(0.001).seen().state is ACTIVE
-    desk.tell(*losses(1))
+    desk.tell(*losses(1, first=3))
     assert desk.seen().state is REDUCING, "the streak goes on"
     won = order(SOL, Side.SELL, name="w", status=Status.FILLED, filled_size=D(1), booked_size=D(1))
     desk.tell(fill_applied(SOL, buy=False, net=1, client_order_id="c-w"), won)

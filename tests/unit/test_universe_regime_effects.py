@@ -18,7 +18,7 @@ pytestmark = pytest.mark.req("U3")
 
 D = Decimal
 NAV = D(10_000)
-EMPTY = Exposure(nav_usd=NAV, stakes=(), external_usd=D(0), cash_usd=NAV)
+EMPTY = Exposure(nav_usd=NAV, stakes=(), foreign=())
 
 
 def ask(regime, product=BTC, tier=1):
