@@ -174,6 +174,16 @@ class PlaceIntent(Message, frozen=True, kw_only=True, tag="orders.intent"):
     intent: Intent
 
 
+class IntentTaken(Message, frozen=True, kw_only=True, tag="orders.intent_taken"):
+    """The desk to the cycle: what became at once of an entry that risk approved.
+
+    `outcome` empty: its first order is on its way; else why none was made of it.
+    """
+
+    correlation: str
+    outcome: str
+
+
 class Place(Message, frozen=True, kw_only=True, tag="orders.place"):
     """The desk to a new order actor: be this order."""
 
@@ -306,6 +316,7 @@ class Drained(Message, frozen=True, kw_only=True, tag="orders.drained"):
 
 OrderMessage = (
     PlaceIntent
+    | IntentTaken
     | Place
     | PlaceAccepted
     | PlaceRefused

@@ -5,6 +5,7 @@ from functools import partial
 from actors.cycle.core import Cycle, Settings, step
 from actors.runtime.role import Context, Role
 from protocol.instants import SECOND_NS
+from protocol.orders import IntentTaken
 from protocol.policy import Policy
 from protocol.portfolio import PortfolioView, Reconciled
 from protocol.risk import BatchJudged, RiskView
@@ -20,6 +21,7 @@ def settings(policy: Policy, seed: int) -> Settings:
         busy_share=loop.target_utilization_pct / 100,
         backoff_ns=int(loop.backoff_s * SECOND_NS),
         seed=seed,
+        min_notional_usd=policy.risk.min_trade_notional_usd,
     )
 
 
@@ -28,5 +30,15 @@ def role(context: Context) -> Role[Cycle]:
     return Role(
         step=step,
         initial=partial(Cycle, settings=settings(context.policy, context.run.seed)),
-        accepts=(PortfolioView, RiskView, Reconciled, UniverseView, ProposalsMade, BatchJudged, AlphaUp, AlphaDown),
+        accepts=(
+            PortfolioView,
+            RiskView,
+            Reconciled,
+            UniverseView,
+            ProposalsMade,
+            BatchJudged,
+            IntentTaken,
+            AlphaUp,
+            AlphaDown,
+        ),
     )

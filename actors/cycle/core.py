@@ -5,13 +5,19 @@ cycle with its reason. Nothing else depends on a cycle having traded: exits, sta
 and telemetry have their own clocks.
 """
 
+from decimal import Decimal
+
 from msgspec.structs import replace
 
+from actors.cycle import reasons
 from protocol.base import NO_EFFECTS, Effect, Effects, Message, Value
+from protocol.decisions import NoTrade, is_no_trade, no_trade
 from protocol.effects import ClearTimer, Count, LogLine, Note, SetTimer, Tell
 from protocol.ids import ProductId
 from protocol.instants import SECOND_NS
 from protocol.lifecycle import Recover, Wake
+from protocol.money import ZERO
+from protocol.orders import IntentTaken
 from protocol.portfolio import PortfolioView, Reconcile, Reconciled
 from protocol.risk import BatchJudged, ProposalBatch, RiskView, TradingState
 from protocol.strategy import (
@@ -19,6 +25,7 @@ from protocol.strategy import (
     CycleOpened,
     CycleRecord,
     CycleView,
+    Passed,
     ProposalsMade,
     Regime,
     UniverseView,
@@ -27,11 +34,15 @@ from protocol.strategy import (
 
 _MASK = (1 << 64) - 1
 _KEPT_LATENCIES = 1000
+_SHADOW = "shadow_dry_run"
 _US = 1000
 
 
 class Settings(Value, frozen=True, kw_only=True):
-    """Interval, and jitter as a share of it (SCH1); back-off when a cycle used more than `busy_share` of it."""
+    """Interval, and jitter as a share of it (SCH1); back-off when a cycle used more than `busy_share` of it.
+
+    An asset with a working purchase of `min_notional_usd` or more gets no second one (pipeline.md §1, step 10).
+    """
 
     interval_ns: int
     jitter_share: float
@@ -40,10 +51,15 @@ class Settings(Value, frozen=True, kw_only=True):
     stage_limit_ns: int = 15 * SECOND_NS
     seed: int = 0
     first_ns: int = 2 * SECOND_NS
+    min_notional_usd: Decimal = ZERO
 
 
 class Open(Value, frozen=True, kw_only=True):
-    """The cycle under way: its stage, when that began, and what the stages before it answered."""
+    """The cycle under way: its stage, when that began, and what the stages before it answered.
+
+    `dropped` are proposals for what is being bought already; `placing` the approved entries of which the desk has not
+    spoken yet, `placed` those of which it made an order or a shadow of one, `approved` all of them.
+    """
 
     number: int
     opened_ns: int
@@ -52,6 +68,10 @@ class Open(Value, frozen=True, kw_only=True):
     stages_us: tuple[tuple[str, int], ...] = ()
     universe: UniverseView | None = None
     made: ProposalsMade | None = None
+    dropped: tuple[Passed, ...] = ()
+    approved: int = 0
+    placing: frozenset[str] = frozenset()
+    placed: int = 0
 
 
 class Cycle(Value, frozen=True, kw_only=True):
@@ -63,6 +83,7 @@ class Cycle(Value, frozen=True, kw_only=True):
     latencies_ms: tuple[float, ...] = ()
     portfolio: PortfolioView | None = None
     trading: TradingState = TradingState.HALTED
+    pending: tuple[tuple[ProductId, Decimal], ...] = ()
 
 
 def step(state: Cycle, message: Message, now_ns: int) -> tuple[Cycle, Effects]:
@@ -73,7 +94,7 @@ def step(state: Cycle, message: Message, now_ns: int) -> tuple[Cycle, Effects]:
         case PortfolioView():
             return replace(state, portfolio=message), NO_EFFECTS
         case RiskView():
-            return replace(state, trading=message.state), NO_EFFECTS
+            return replace(state, trading=message.state, pending=message.pending), NO_EFFECTS
         case Wake(timer="cycle") if state.open is None:
             return _begin(state, now_ns)
     if state.open is None:
@@ -84,9 +105,9 @@ def step(state: Cycle, message: Message, now_ns: int) -> tuple[Cycle, Effects]:
 def _during(state: Cycle, cycle: Open, message: Message, now_ns: int) -> tuple[Cycle, Effects]:
     match message:
         case AlphaDown() if cycle.stage == "strategies":
-            return _close(state, cycle, "data_unavailable:strategies", now_ns)
+            return _close(state, cycle, no_trade(NoTrade.NO_DATA, "strategies"), now_ns)
         case Wake(timer="stage") if now_ns - cycle.stage_ns >= state.settings.stage_limit_ns:
-            return _close(state, cycle, f"data_unavailable:{cycle.stage}", now_ns)
+            return _overdue(state, cycle, now_ns)
         case Reconciled() if cycle.stage == "reconcile" and message.request_id == _name(cycle.number):
             return _reconciled(state, cycle, message, now_ns)
         case UniverseView() if cycle.stage == "universe":
@@ -95,7 +116,16 @@ def _during(state: Cycle, cycle: Open, message: Message, now_ns: int) -> tuple[C
             return _proposed(state, cycle, message, now_ns)
         case BatchJudged() if cycle.stage == "risk" and message.cycle == cycle.number:
             return _judged(state, cycle, message, now_ns)
+        case IntentTaken() if cycle.stage == "execution" and message.correlation in cycle.placing:
+            return _taken(state, cycle, message, now_ns)
     return state, NO_EFFECTS
+
+
+def _overdue(state: Cycle, cycle: Open, now_ns: int) -> tuple[Cycle, Effects]:
+    """An answer did not come; where the desk owes it, its orders are on record all the same."""
+    if cycle.stage == "execution":
+        return _close(state, cycle, "", now_ns)
+    return _close(state, cycle, no_trade(NoTrade.NO_DATA, cycle.stage), now_ns)
 
 
 # --- stages -------------------------------------------------------------------------------------------------------
@@ -111,7 +141,8 @@ def _begin(state: Cycle, now_ns: int) -> tuple[Cycle, Effects]:
 
 def _reconciled(state: Cycle, cycle: Open, message: Reconciled, now_ns: int) -> tuple[Cycle, Effects]:
     if not message.ok:
-        return _close(state, cycle, message.detail.partition(": ")[0], now_ns)
+        reason = message.detail.partition(": ")[0]
+        return _close(state, cycle, reason if is_no_trade(reason) else no_trade(NoTrade.NO_DATA, "reconcile"), now_ns)
     state, cycle = _stage(state, cycle, "universe", now_ns)
     nav = state.portfolio.nav_usd if state.portfolio is not None else None
     return state, (Tell(to="universe", message=UniverseWanted(cycle=cycle.number, nav_usd=nav)), _limit(state, now_ns))
@@ -120,7 +151,7 @@ def _reconciled(state: Cycle, cycle: Open, message: Reconciled, now_ns: int) -> 
 def _universe(state: Cycle, cycle: Open, view: UniverseView, now_ns: int) -> tuple[Cycle, Effects]:
     cycle = replace(cycle, universe=view)
     if not view.eligible:
-        return _close(state, cycle, "empty_universe", now_ns)
+        return _close(state, cycle, no_trade(NoTrade.EMPTY_UNIVERSE), now_ns)
     state, cycle = _stage(state, cycle, "strategies", now_ns)
     ask = CycleOpened(cycle=cycle.number, opened_ns=cycle.opened_ns, universe=view, held=_held(state))
     return state, (Tell(to="strategy:host", message=ask), _limit(state, now_ns))
@@ -133,23 +164,34 @@ def _held(state: Cycle) -> tuple[ProductId, ...]:
 def _proposed(state: Cycle, cycle: Open, made: ProposalsMade, now_ns: int) -> tuple[Cycle, Effects]:
     cycle = replace(cycle, made=made)
     if not made.proposals:
-        reason = "rules_engine_no_proposals" if made.triggers else "no_candidates_from_triggers"
-        return _close(state, cycle, reason, now_ns)
+        return _close(state, cycle, reasons.unproposed(made), now_ns)
+    wanted, dropped = reasons.without_pending(made.proposals, state.pending, state.settings.min_notional_usd)
+    cycle = replace(cycle, dropped=dropped)
+    if not wanted:
+        return _close(state, cycle, no_trade(NoTrade.ORDERS_PENDING), now_ns)
     state, cycle = _stage(state, cycle, "risk", now_ns)
-    batch = ProposalBatch(cycle=cycle.number, regime=_regime(cycle).value, proposals=made.proposals)
+    batch = ProposalBatch(cycle=cycle.number, regime=_regime(cycle).value, proposals=wanted)
     return state, (Tell(to="risk", message=batch), _limit(state, now_ns))
 
 
 def _judged(state: Cycle, cycle: Open, judged: BatchJudged, now_ns: int) -> tuple[Cycle, Effects]:
     told = Tell(to="control", message=judged)
-    approved = sum(d.approved for d in judged.decisions)
-    codes = {d.code.value for d in judged.decisions if d.code is not None}
-    if approved:
-        state, effects = _close(state, cycle, "", now_ns, approved)
-    else:
-        reason = codes.pop() if len(codes) == 1 else "all_proposals_blocked_by_risk"
-        state, effects = _close(state, cycle, reason, now_ns)
-    return state, (told, *effects)
+    approved = tuple(d for d in judged.decisions if d.approved)
+    if not approved:
+        state, effects = _close(state, cycle, reasons.refused(judged.decisions), now_ns)
+        return state, (told, *effects)
+    cycle = replace(cycle, approved=len(approved), placing=frozenset(d.correlation for d in approved))
+    state, cycle = _stage(state, cycle, "execution", now_ns)
+    return state, (told, _limit(state, now_ns))
+
+
+def _taken(state: Cycle, cycle: Open, taken: IntentTaken, now_ns: int) -> tuple[Cycle, Effects]:
+    """The desk spoke of one of our entries; after the last of them the cycle is over."""
+    made = taken.outcome in {"", _SHADOW}
+    cycle = replace(cycle, placing=cycle.placing - {taken.correlation}, placed=cycle.placed + made)
+    if cycle.placing:
+        return replace(state, open=cycle), NO_EFFECTS
+    return _close(state, cycle, "" if cycle.placed else no_trade(NoTrade.NOTHING_PLACED), now_ns)
 
 
 def _stage(state: Cycle, cycle: Open, name: str, now_ns: int) -> tuple[Cycle, Open]:
@@ -165,12 +207,12 @@ def _limit(state: Cycle, now_ns: int) -> SetTimer:
 # --- the end of a cycle -------------------------------------------------------------------------------------------
 
 
-def _close(state: Cycle, cycle: Open, reason: str, now_ns: int, approved: int = 0) -> tuple[Cycle, Effects]:
+def _close(state: Cycle, cycle: Open, reason: str, now_ns: int) -> tuple[Cycle, Effects]:
     state, cycle = _stage(state, cycle, "closed", now_ns)
     elapsed_ns = now_ns - cycle.opened_ns
     latencies = (*state.latencies_ms, elapsed_ns / 1e6)[-_KEPT_LATENCIES:]
     state = replace(state, open=None, latencies_ms=latencies)
-    record = _record(cycle, reason, approved, now_ns)
+    record = _record(cycle, reason, now_ns)
     effects: list[Effect] = [
         Note(message=record),
         ClearTimer(timer="stage"),
@@ -191,9 +233,9 @@ def _close(state: Cycle, cycle: Open, reason: str, now_ns: int, approved: int = 
     return state, tuple(effects)
 
 
-def _record(cycle: Open, reason: str, approved: int, now_ns: int) -> CycleRecord:
+def _record(cycle: Open, reason: str, now_ns: int) -> CycleRecord:
     made, view = cycle.made, cycle.universe
-    status = "EXECUTED" if approved else "NO_TRADE" if made is not None and made.proposals else "NO_OPPORTUNITIES"
+    status = "EXECUTED" if not reason else "NO_TRADE" if made is not None and made.proposals else "NO_OPPORTUNITIES"
     return CycleRecord(
         cycle=cycle.number,
         status=status,
@@ -201,9 +243,9 @@ def _record(cycle: Open, reason: str, approved: int, now_ns: int) -> CycleRecord
         regime=_regime(cycle),
         eligible=len(view.eligible) if view is not None else 0,
         triggers=made.triggers if made is not None else (),
-        passed=made.passed if made is not None else (),
+        passed=(*(made.passed if made is not None else ()), *cycle.dropped),
         proposals=len(made.proposals) if made is not None else 0,
-        approved=approved,
+        approved=cycle.approved,
         excluded=view.excluded if view is not None else (),
         stages_us=cycle.stages_us,
         at_ns=now_ns,

@@ -25,6 +25,7 @@ from protocol.orders import (
     Drained,
     Intent,
     IntentDone,
+    IntentTaken,
     OrderReported,
     OrderSpec,
     OrderState,
@@ -179,15 +180,28 @@ def _not_reserved(desk: Desk, message: CommitFailed, now_ns: int) -> tuple[Desk,
 
 def _start(desk: Desk, intent: Intent, now_ns: int) -> tuple[Desk, Effects]:
     if desk.minted >= desk.reserved:
-        return _finish(desk, Run(intent_id=IntentId(""), intent=intent, step=0, attempt=0, order=None), "no_numbers")
+        lost = Run(intent_id=IntentId(""), intent=intent, step=0, attempt=0, order=None)
+        desk, effects = _finish(desk, lost, "no_numbers")
+        return desk, (*effects, *_taken(intent, effects))
     minted = desk.minted + 1
     desk = replace(desk, minted=minted)
     name = intent_id(desk.settings.bot, intent.product_id, compact(now_ns), desk.epoch, minted)
     run = Run(intent_id=name, intent=intent, step=0, attempt=0, order=None)
     desk, effects = _try_step(desk, run, now_ns)
+    effects = (*effects, *_taken(intent, effects))
     if desk.reserved - desk.minted > desk.settings.block // 2:
         return desk, effects
     return desk, (*effects, SetTimer(timer="reserve", due_ns=now_ns))
+
+
+def _taken(intent: Intent, effects: Effects) -> Effects:
+    """The cycle hears at once whether its entry became an order: it closes on that word."""
+    if intent.purpose is not Purpose.ENTRY:
+        return NO_EFFECTS
+    outcome = next(
+        (e.message.outcome for e in effects if isinstance(e, Note) and isinstance(e.message, IntentDone)), ""
+    )
+    return (Tell(to="cycle", message=IntentTaken(correlation=intent.correlation, outcome=outcome)),)
 
 
 def _try_step(desk: Desk, run: Run, now_ns: int) -> tuple[Desk, Effects]:

@@ -11,7 +11,7 @@ from actors.risk.rules import Case
 from actors.risk.sizing import Ask, Grant
 from actors.risk.snapshot import Snapshot, after, snapshot
 from actors.risk.state import Closed, Risk
-from actors.risk.trades import is_add
+from actors.risk.trades import opens
 from protocol.base import Value
 from protocol.ids import ProductId
 from protocol.instants import HOUR_NS, SECOND_NS
@@ -52,7 +52,9 @@ def proposal(asked: TradeProposal, risk: Risk, snap: Snapshot, now_ns: int, cycl
     usd = ask.requested_usd if asked.side is Side.BUY else usd
     fits = _fits(ask, asked.side, snap, risk)
     case = _case(asked.product_id, asked.side, Purpose.ENTRY, usd, snap)
-    case = replace(case, base=_base(usd, quote), size_usd=fits.usd or usd, form=form, caps=fits.verdicts)
+    case = replace(
+        case, base=_base(usd, quote), size_usd=fits.usd or max(usd, fits.least_usd), form=form, caps=fits.verdicts
+    )
     decision = _decision(asked.correlation, case, asked.strategy, rules.judge(case, risk, now_ns), fits, now_ns)
     decision = replace(decision, cycle=cycle, method=method if asked.side is Side.BUY else "")
     if not decision.approved or quote is None:
@@ -249,9 +251,9 @@ def _judged(decision: Decision, intent: Intent, case: Case, risk: Risk, snap: Sn
         return Judged(decision=decision, intent=intent, snapshot=snap, base=case.base)
     granted = exposures.promised(case.product_id, decision.strategy, decision.approved_usd, risk.limits)
     entry = case.purpose is Purpose.ENTRY
-    moved = after(snap, granted, entry=entry, adds_take_slots=not risk.limits.adds_when_full)
-    opens = not is_add(case.product_id, snap.exposure)
-    return Judged(decision=decision, intent=intent, snapshot=moved, base=case.base, opens=opens)
+    moved = after(snap, granted, entry=entry, limits=risk.limits)
+    new = opens(case.product_id, snap.exposure, risk.limits.dust_usd)
+    return Judged(decision=decision, intent=intent, snapshot=moved, base=case.base, opens=new)
 
 
 def _notional(order: OperatorOrder, quote: Quote | None) -> Decimal:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from actors.risk.exposure import Exposure
 from actors.risk.reservations import standing
 from actors.risk.state import Record, Risk
-from actors.risk.trades import is_add
+from actors.risk.trades import is_add, opens
 from protocol.base import Value
 from protocol.ids import ProductId
 from protocol.instants import DAY_NS, HOUR_NS, SECOND_NS
@@ -286,7 +286,7 @@ def hourly_frequency(case: Case, risk: Risk, now_ns: int) -> tuple[Verdict, ...]
     recent = [e for e in risk.record.entries if now_ns - e.at_ns < HOUR_NS]
     code, limits = Reason.TRADE_FREQUENCY_HOURLY, risk.limits
     total = _room_for_one(code, len(recent) + case.granted, limits.trades_per_hour, "entries in an hour")
-    if is_add(case.product_id, case.exposure):
+    if not opens(case.product_id, case.exposure, limits.dust_usd):
         return total
     new = sum(e.new for e in recent) + case.opened
     return (*_room_for_one(code, new, limits.new_per_hour, "new positions in an hour"), *total)

@@ -49,9 +49,10 @@ class Room(Value, frozen=True, kw_only=True):
 
 
 class Grant(Value, frozen=True, kw_only=True):
-    """The answer: how much fits (zero: refused), and what every cap leaves and says."""
+    """The answer: how much fits (zero: refused), the least that is worth sending, what every cap leaves and says."""
 
     usd: Decimal
+    least_usd: Decimal = ZERO
     verdicts: tuple[Verdict, ...] = ()
     rooms: tuple[Room, ...] = ()
 
@@ -134,9 +135,10 @@ def grant(ask: Ask, exposure: Exposure, limits: Limits) -> Grant:
     wanted = max(ask.requested_usd, least) if ask.whole else least
     verdicts = (_worth(ask.requested_usd, least), *check(found, wanted, whole=ask.whole))
     if not all(v.passed for v in verdicts):
-        return Grant(usd=ZERO, verdicts=verdicts, rooms=found)
+        return Grant(usd=ZERO, least_usd=least, verdicts=verdicts, rooms=found)
     usd = min(ask.requested_usd, *(room.left_usd for room in found))
-    return Grant(usd=usd, verdicts=(verdicts[0], *check(found, usd, whole=ask.whole)), rooms=found)
+    final = check(found, usd, whole=ask.whole)
+    return Grant(usd=usd, least_usd=least, verdicts=(verdicts[0], *final), rooms=found)
 
 
 def _worth(requested_usd: Decimal, least_: Decimal) -> Verdict:

@@ -10,7 +10,7 @@ from actors.risk.exposure import Exposure, Stake
 from actors.risk.limits import Limits
 from actors.risk.reservations import standing
 from actors.risk.state import Risk
-from actors.risk.trades import is_add
+from actors.risk.trades import is_add, opens
 from protocol.base import Value
 from protocol.orders import Side
 from protocol.risk import Gate
@@ -54,13 +54,14 @@ def _slots(book: Exposure, regime: Regime, limits: Limits) -> int:
     return min(max(most - len(occupied), 0), limits.max_new_per_cycle)
 
 
-def after(snap: Snapshot, granted: Stake, *, entry: bool, adds_take_slots: bool) -> Snapshot:
+def after(snap: Snapshot, granted: Stake, *, entry: bool, limits: Limits) -> Snapshot:
     """The snapshot after a purchase was granted: it takes its room, and its slot where it needs one."""
-    opens = not is_add(granted.product_id, snap.exposure)
+    product = granted.product_id
+    free = limits.adds_when_full and is_add(product, snap.exposure)
     return replace(
         snap,
         exposure=exposures.with_pending(snap.exposure, granted),
-        slots=max(snap.slots - (opens or adds_take_slots), 0),
+        slots=max(snap.slots - (not free), 0),
         granted=snap.granted + entry,
-        opened=snap.opened + (entry and opens),
+        opened=snap.opened + (entry and opens(product, snap.exposure, limits.dust_usd)),
     )

@@ -19,6 +19,11 @@ def is_add(product: ProductId, exposure: Exposure) -> bool:
     return exposure.of_product(product) > ZERO
 
 
+def opens(product: ProductId, exposure: Exposure, dust_usd: Decimal) -> bool:
+    """Whether a purchase would open a position: dust is none."""
+    return exposure.of_product(product) <= dust_usd
+
+
 def known(record: Record, fill: FillApplied) -> bool:
     """Whether this fill was counted before."""
     return _name(fill) in record.entry_ids

@@ -106,7 +106,15 @@ def _ran(strategy: Strategy, context: StrategyContext) -> tuple[Ideas, LogLine]:
         ideas = strategy.generate_proposals(context)
     except Exception as exc:  # noqa: BLE001 - whatever a strategy raises is its own failure alone
         fields = (("strategy", strategy.name), ("error", f"{type(exc).__name__}: {exc}"))
-        return Ideas(), LogLine(level="error", event="strategy_failed", fields=fields)
+        failed = Passed(
+            product_id=ProductId(""),
+            stage="strategy",
+            code=f"exception:{type(exc).__name__}",
+            value=None,
+            limit=None,
+            detail=strategy.name,
+        )
+        return Ideas(passed=(failed,)), LogLine(level="error", event="strategy_failed", fields=fields)
     fields = (("strategy", strategy.name), ("proposals_count", str(len(ideas.proposals))))
     return ideas, LogLine(level="info", event="strategy_ran", fields=fields)
 

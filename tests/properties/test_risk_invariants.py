@@ -1,25 +1,21 @@
 """The invariants of risk.md §11, over drawn portfolios, limits, batches and lives of orders.
 
-Every price is 100 USD, so that a test can add up exposures by itself. The fast ring draws a few hundred scenes, the
-slow one some thousands.
+Every price is 100 USD, so that a test can add up exposures by itself. Each invariant is tried on two thousand scenes,
+drawn ten to an example, and on twenty thousand in the slow ring.
 """
 
 from dataclasses import dataclass, field
 from dataclasses import replace as altered
-from random import Random
 
-import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from actors.risk import sizing
+from actors.risk.snapshot import snapshot
 from protocol.effects import Tell
 from protocol.market import FeedState, FeedStatus
 from protocol.orders import Intent, OrderState, PlaceIntent, Side, Status
-from protocol.portfolio import Holding
-from protocol.risk import Decision, Pause, TradingState, WatchdogSeen
+from protocol.risk import BatchJudged, Decision, Pause, TradingState, WatchdogSeen
 from protocol.strategy import Regime
-from protocol.venue import Balance
 from tests.support.desk_rooms import RiskDesk
 from tests.support.desk_scenes import (
     NOON_NS,
@@ -30,88 +26,28 @@ from tests.support.desk_scenes import (
     fill_applied,
     health,
     intent_done,
-    limits,
     noted,
     operator_order,
     order,
-    periods,
     position,
     products_known,
     proposal,
     told,
     view,
 )
-
-FAST = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
-SLOW = settings(FAST, max_examples=4000)
-EPSILON = D("0.000001")
-STRATEGIES = ("rules_engine", "second")
-
-
-def share(rng, low, high):
-    """Per cent with two decimals."""
-    return D(rng.randrange(low * 100, high * 100 + 1)) / 100
-
-
-def a_proposal(rng):
-    product, strategy = rng.choice(PRODUCTS), rng.choice(STRATEGIES)
-    return proposal(
-        product,
-        share(rng, 0, 12),
-        rng.choice((0.3, 0.5, 0.9)),
-        strategy=strategy,
-        tier=rng.randrange(1, 4),
-        correlation=f"{strategy}-{product}",
-    )
-
-
-def limits_of(seed):
-    """Caps of any height in any order; pacing aside, which would hide them."""
-    rng = Random(seed)
-    return {
-        "max_total_at_risk_pct": share(rng, 2, 40),
-        "max_position_size_pct": share(rng, 1, 10),
-        "max_per_asset_pct": share(rng, 1, 10),
-        "tier_caps_pct": tuple(share(rng, 1, 10) for _ in range(3)),
-        "theme_caps_pct": tuple((theme, share(rng, 1, 20)) for theme in ("LAYER1", "MEME", "DEFI", "OTHER")),
-        "strategy_budgets_pct": tuple((name, share(rng, 1, 30)) for name in STRATEGIES),
-        "min_position_size_pct": rng.choice((D(0), D("0.25"))),
-        "min_notional_usd": rng.choice((D(1), D(10))),
-        "maker_fee_bps": rng.choice((D(0), D(40), D(60))),
-        "count_external": rng.random() < 0.5,
-        "regimes": tuple(replace(row, max_positions=rng.randrange(3, 11)) for row in limits().regimes),
-        "max_new_per_cycle": rng.randrange(1, 6),
-        "max_open_positions": rng.randrange(3, 11),
-        "spacing_ns": 0,
-        "symbol_spacing_ns": 0,
-        "new_per_hour": 1000,
-        "trades_per_hour": 1000,
-    }
-
-
-def view_of(seed):
-    rng = Random(seed)
-    nav = rng.choice((500, 3_000, 10_000, 80_000))
-    held = rng.sample(PRODUCTS, rng.randrange(4))
-    return view(
-        nav=nav,
-        positions=tuple(
-            position(product, quantity=nav * share(rng, 0, 6) / 10_000, strategy=rng.choice(STRATEGIES))
-            for product in held
-        ),
-        external=(Holding(currency="ABC", quantity=D(1), value_usd=D(nav) * rng.choice((0, 0, 5, 30)) / 100),),
-        periods=periods(nav, nav, nav),
-        balances=(Balance(currency="USD", available=D(rng.choice((nav, nav // 4))), hold=D(0)),),
-    )
-
-
-# Whole parts are drawn by their seed, which is fast and is printed with a failing example; only lists shrink.
-seeds = st.integers(0, 2**32)
-some_limits, some_views = seeds.map(limits_of), seeds.map(view_of)
-proposals = st.sampled_from([a_proposal(Random(seed)) for seed in range(300)])
-batches = st.lists(proposals, max_size=6, unique_by=lambda p: p.correlation)
-regimes = st.sampled_from(Regime)
-
+from tests.support.risk_draws import (
+    BASE,
+    EPSILON,
+    PROPOSALS,
+    REGIMES,
+    STRATEGIES,
+    a_batch,
+    desk_of,
+    holds,
+    limits_of,
+    share,
+    view_of,
+)
 
 # --- a desk whose orders live -------------------------------------------------------------------------------------
 
@@ -230,6 +166,7 @@ class Floor:
             value=size * 100,
             strategy=run.intent.strategy,
             client_order_id=run.order.client_order_id,
+            entry_id=f"{run.order.client_order_id}/{run.order.booked_size}",
         )
         known = replace(run.order, booked_size=run.order.booked_size + size)
         self.desk.tell(bought, *((known, self.seen) if part % 2 else (self.seen, known)))
@@ -251,14 +188,19 @@ class Floor:
         return altered(run, order=news)
 
 
-acts = st.tuples(st.sampled_from(("fill", "book", "end", "done")), st.integers(0, 5), st.integers(0, 4))
-lives = st.lists(st.one_of(acts, st.tuples(st.just("batch"), batches, regimes)), min_size=1, max_size=25)
+def a_life(rng):
+    """Batches, and what happens to the intents that came of them, in any order."""
+    for _ in range(rng.randrange(1, 15)):
+        if rng.random() < 0.4:
+            yield "batch", a_batch(rng), rng.choice(REGIMES)
+        else:
+            yield rng.choice(("fill", "book", "end", "done")), rng.randrange(6), rng.randrange(5)
 
 
-def live(rules, seen, happenings):
-    rules = {**rules, "cooldown_fill_ns": 0, "cooldown_failed_ns": 0, "dust_usd": D(0)}
-    floor = Floor(RiskDesk(**rules), seen)
-    for name, what, more in happenings:
+def live(rng):
+    rules = limits_of(rng) | {"cooldown_fill_ns": 0, "cooldown_failed_ns": 0, "dust_usd": D(0)}
+    floor = Floor(desk_of(rules), view_of(rng))
+    for name, what, more in a_life(rng):
         floor.desk.now += 1
         if name != "batch":
             if floor.runs:
@@ -271,18 +213,8 @@ def live(rules, seen, happenings):
             assert not grown or used <= floor.cap(*scope, more) + EPSILON, (scope, used, decisions)
 
 
-def never_beyond_a_cap(scale):
-    @pytest.mark.req("E1", "E2", "U2", "U3", "STR3")
-    @scale
-    @given(some_limits, some_views, lives)
-    def run(rules, seen, happenings):
-        live(rules, seen, happenings)
-
-    return run
-
-
-test_no_life_of_orders_takes_a_batch_beyond_any_cap = never_beyond_a_cap(FAST)
-test_no_life_of_orders_takes_a_batch_beyond_any_cap_at_length = pytest.mark.slow(never_beyond_a_cap(SLOW))
+rings = holds("E1", "E2", "U2", "U3", "STR3")
+test_no_life_of_orders_goes_beyond_a_cap, test_no_life_of_orders_goes_beyond_a_cap_at_length = rings(live)
 
 
 # --- one batch ----------------------------------------------------------------------------------------------------
@@ -309,117 +241,198 @@ def lowered(rules, cap, to_pct):
 
 
 def decided(rules, seen, asked, regime=Regime.CHOP):
-    desk = RiskDesk(**rules)
+    desk = desk_of(rules)
     desk.tell(seen)
     return {d.correlation: d for d in noted(desk.ask(*asked, regime=regime), Decision)}
 
 
-@pytest.mark.req("E1")
-@FAST
-@given(some_limits, some_views, proposals, regimes, st.sampled_from(CAPS), st.integers(0, 100))
-def test_a_lower_cap_never_grants_a_request_more(rules, seen, asked, regime, cap, to_pct):
+def monotone(rng):
+    rules, seen, asked = limits_of(rng), view_of(rng), rng.choice(PROPOSALS)
+    regime, cap, to_pct = rng.choice(REGIMES), rng.choice(CAPS), rng.randrange(101)
     (wide,) = decided(rules, seen, [asked], regime).values()
     (tight,) = decided(lowered(rules, cap, to_pct), seen, [asked], regime).values()
     assert tight.approved <= wide.approved
     assert tight.approved_usd <= wide.approved_usd
 
 
-@pytest.mark.req("E1")
-@FAST
-@given(some_limits, some_views, batches, regimes, st.randoms(use_true_random=False))
-def test_the_order_of_a_batch_decides_nothing(rules, seen, asked, regime, rng):
+test_a_lower_cap_never_grants_a_request_more, test_a_lower_cap_never_grants_more_at_length = holds("E1")(monotone)
+
+
+def order_free(rng):
+    rules, seen, asked, regime = limits_of(rng), view_of(rng), a_batch(rng), rng.choice(REGIMES)
     shuffled = rng.sample(asked, len(asked))
     assert decided(rules, seen, asked, regime) == decided(rules, seen, shuffled, regime)
 
 
-@FAST
-@given(some_limits, some_views, batches, regimes, st.integers(0, 3))
-def test_a_batch_delivered_again_places_nothing_new(rules, seen, asked, regime, again):
-    desk = RiskDesk(**rules)
+test_the_order_of_a_batch_decides_nothing, test_the_order_of_a_batch_decides_nothing_at_length = holds("E1")(order_free)
+
+
+def answered_in_order(rng):
+    rules, asked = limits_of(rng), a_batch(rng)
+    desk = desk_of(rules)
+    (answer,) = told(desk.ask(*asked), BatchJudged)
+    assert [d.correlation for d in answer.decisions] == [p.correlation for p in asked]
+
+
+test_a_batch_is_answered_in_its_own_order, test_a_batch_is_answered_in_order_at_length = holds("E1")(answered_in_order)
+
+
+def again(rng):
+    rules, seen, asked, regime = limits_of(rng), view_of(rng), a_batch(rng), rng.choice(REGIMES)
+    desk = desk_of(rules)
     desk.tell(seen)
     first = [p.intent.product_id for p in told(desk.ask(*asked, regime=regime), PlaceIntent)]
-    for _ in range(again):
+    for _ in range(rng.randrange(4)):
         desk.tell(seen)
         more = [p.intent.product_id for p in told(desk.ask(*asked, regime=regime), PlaceIntent)]
         assert not set(more) & set(first), "one product was bought twice"
         first += more
 
 
-@pytest.mark.req("X3")
-@FAST
-@given(some_limits, some_views, batches, regimes)
-def test_no_grant_is_below_the_minimum_net_of_fees_or_above_the_request(rules, seen, asked, regime):
+test_a_batch_delivered_again_places_nothing_new, test_a_batch_delivered_again_at_length = holds("X1")(again)
+
+
+def told_again(rng):
+    desk = desk_of(limits_of(rng))
+    fills = [a_fill(rng, number) for number in range(rng.randrange(1, 6))]
+    desk.tell(view_of(rng), *fills)
+    state = desk.state
+    desk.tell(*rng.sample(fills, rng.randrange(len(fills) + 1)))
+    assert desk.state == state
+
+
+def a_fill(rng, number):
+    buy = rng.random() < 0.5
+    name = {"entry_id": f"e{number}", "client_order_id": f"c-{rng.randrange(3)}"}
+    return fill_applied(rng.choice(PRODUCTS), buy=buy, net=None if buy else rng.randrange(-5, 6), **name)
+
+
+test_a_fill_told_again_changes_nothing, test_a_fill_told_again_at_length = holds("X1", "CD1")(told_again)
+
+
+def worth_sending(rng):
+    rules, seen, asked, regime = limits_of(rng), view_of(rng), a_batch(rng), rng.choice(REGIMES)
     for decision in decided(rules, seen, asked, regime).values():
         assert decision.approved == (decision.code is None)
         if not decision.approved:
             assert decision.approved_usd == 0
             continue
         net = decision.approved_usd * (1 - rules["maker_fee_bps"] / 10_000)
-        assert net >= rules["min_notional_usd"] - EPSILON
+        assert net >= max(rules["min_notional_usd"], rules["min_order_usd"]) - EPSILON
         assert net >= 1 - EPSILON, "the venue's own minimum"
-        assert decision.approved_usd <= decision.requested_usd
+        assert decision.approved_usd >= seen.nav_usd * rules["min_position_size_pct"] / 100 - EPSILON
+        assert decision.approved_usd <= min(decision.requested_usd, rules["max_order_usd"])
         assert decision.degraded == (decision.approved_usd < decision.requested_usd)
 
 
-@FAST
-@given(some_limits, some_views, st.lists(batches, min_size=2, max_size=4), regimes)
-def test_the_same_inputs_give_the_same_effects(rules, seen, asked, regime):
+test_no_grant_is_too_small_or_too_large, test_no_grant_is_too_small_or_too_large_at_length = holds("X3")(worth_sending)
+
+
+def sized_is_final(rng):
+    """What sizing grants, risk grants again when exactly that is asked for, and not a cent more of what it cut."""
+    rules, seen, regime = limits_of(rng), view_of(rng), rng.choice(REGIMES)
+    desk = desk_of(rules)
+    desk.tell(seen)
+    book = snapshot(desk.state, regime, desk.now).exposure
+    ask = an_ask(rng, seen, regime)
+    granted = sizing.grant(ask, book, desk.state.limits)
+    if not granted.usd:
+        assert not all(v.passed for v in granted.verdicts)
+        return
+    found = sizing.rooms(replace(ask, requested_usd=granted.usd), book, seen.nav_usd, desk.state.limits)
+    assert all(v.passed for v in sizing.check(found, granted.usd, whole=True)), "it passes the final check"
+    whole = sizing.grant(replace(ask, requested_usd=granted.usd, whole=True), book, desk.state.limits)
+    assert whole.usd == granted.usd
+    if granted.usd < ask.requested_usd:
+        more = sizing.check(granted.rooms, granted.usd + EPSILON, whole=True)
+        assert not all(v.passed for v in more), "it was cut no further than a cap says"
+
+
+def an_ask(rng, seen, regime):
+    product = rng.choice(PRODUCTS)
+    return sizing.Ask(
+        product_id=product,
+        tier=rng.randrange(1, 4),
+        theme=BASE.theme(product),
+        strategy=rng.choice(STRATEGIES),
+        regime=regime,
+        requested_usd=seen.nav_usd * share(rng, 0, 12) / 100,
+        available_usd=seen.balances[0].available,
+        venue_min_usd=D(1),
+        drill=rng.random() < 0.2,
+    )
+
+
+test_a_size_that_passed_sizing_passes_the_final_check, test_sized_is_final_at_length = holds("E1", "X3")(sized_is_final)
+
+
+def replayed(rng):
+    rules, seen, regime = limits_of(rng), view_of(rng), rng.choice(REGIMES)
+    asked = [a_batch(rng), a_batch(rng)]
+
     def played():
-        desk = RiskDesk(**rules)
+        desk = desk_of(rules)
         desk.tell(seen)
         return [desk.ask(*batch, regime=regime) for batch in asked], desk.state
 
     assert played() == played()
 
 
+test_the_same_inputs_give_the_same_effects, test_the_same_inputs_at_length = holds("BT1")(replayed)
+
+
+def paced(rng):
+    """No batch enters more often than the hour and the day allow, however many slots a cycle has."""
+    total, new = rng.randrange(1, 4), rng.randrange(3)
+    pace = {"new_per_hour": new, "trades_per_hour": total, "trades_per_day": rng.randrange(1, 6)}
+    desk, seen = desk_of(limits_of(rng) | pace), view_of(rng)
+    desk.tell(seen)
+    entered = [p.intent.product_id for _ in range(2) for p in told(desk.ask(*a_batch(rng)), PlaceIntent)]
+    dust = desk.state.limits.dust_usd
+    held = {p.product_id for p in seen.positions if p.value_usd > dust}
+    assert len(entered) <= min(total, pace["trades_per_day"])
+    assert len([p for p in entered if p not in held]) <= new
+
+
+test_no_batch_passes_the_pace, test_no_batch_passes_the_pace_at_length = holds("E1")(paced)
+
+
 # --- trading states -----------------------------------------------------------------------------------------------
 
-TRIPS = st.sampled_from(
-    (
-        epoch(killed=True),
-        Pause(by="operator", reason=""),
-        WatchdogSeen(alive=False, beat_age_s=3.0),
-        health(auth_failing=True),
-        health(consecutive_errors=5),
-        health(rate_limited_until_ns=NOON_NS + 10**12),
-        view(nav=9_700, positions=(position(),)),
-        view(nav=8_000, positions=(position(),)),
-        view(reconciled=False, positions=(position(),)),
-        order("SOL-USD", status=Status.FILLED, filled_size=D(2), filled_value=D(200)),
-    )
+TRIPS = (
+    epoch(killed=True),
+    Pause(by="operator", reason=""),
+    WatchdogSeen(alive=False, beat_age_s=3.0),
+    health(auth_failing=True),
+    health(consecutive_errors=5),
+    health(rate_limited_until_ns=NOON_NS + 10**12),
+    view(nav=9_700, positions=(position(),)),
+    view(nav=8_000, positions=(position(),)),
+    view(reconciled=False, positions=(position(),)),
+    order("SOL-USD", status=Status.FILLED, filled_size=D(2), filled_value=D(200)),
 )
-BLIND = st.sampled_from(
-    (
-        FeedState(product_id=PRODUCTS[0], status=FeedStatus.DOWN, detail="", at_ns=NOON_NS),
-        products_known(),
-        view(nav=None, positions=(position(),)),
-    )
+BLIND = (
+    FeedState(product_id=PRODUCTS[0], status=FeedStatus.DOWN, detail="", at_ns=NOON_NS),
+    products_known(),
+    view(nav=None, positions=(position(),)),
 )
-REQUESTS = st.lists(
-    st.sampled_from(
-        (
-            exit_wanted(),
-            operator_order(PRODUCTS[0], Side.SELL),
-            operator_order(PRODUCTS[1]),
-            operator_order(PRODUCTS[2], drill=True),
-            proposal(PRODUCTS[3]),
-            proposal(PRODUCTS[0], side=Side.SELL),
-        )
-    ),
-    min_size=1,
-    max_size=6,
+REQUESTS = (
+    exit_wanted(),
+    operator_order(PRODUCTS[0], Side.SELL),
+    operator_order(PRODUCTS[1]),
+    operator_order(PRODUCTS[2], drill=True),
+    proposal(PRODUCTS[3]),
+    proposal(PRODUCTS[0], side=Side.SELL),
 )
 
 
-@pytest.mark.req("K1", "DD1", "ST1", "EX1")
-@FAST
-@given(st.booleans(), st.lists(TRIPS, max_size=3), st.lists(BLIND, max_size=1), REQUESTS, st.booleans())
-def test_any_state_but_active_buys_nothing_and_a_halted_one_places_nothing(literal, trips, blind, asked, restarts):
-    desk = RiskDesk(protective_exits_when_halted=not literal)
-    desk.tell(view(positions=(position(),)), *trips, *blind)
-    if restarts:
+def gated(rng):
+    """Any state but active buys nothing, and a halted or killed one places nothing."""
+    desk = desk_of({"protective_exits_when_halted": rng.random() < 0.5})
+    desk.tell(view(positions=(position(),)), *rng.sample(TRIPS, rng.randrange(4)), *rng.sample(BLIND, rng.randrange(2)))
+    if rng.random() < 0.5:
         desk.restart()
-    for request in asked:
+    for request in rng.choices(REQUESTS, k=rng.randrange(1, 5)):
         state = desk.seen().state
         effects = desk.ask(request) if hasattr(request, "conviction") else desk.tell(request)
         places = [e.message.intent for e in effects if isinstance(e, Tell) and isinstance(e.message, PlaceIntent)]
@@ -427,25 +440,27 @@ def test_any_state_but_active_buys_nothing_and_a_halted_one_places_nothing(liter
         assert state not in {TradingState.HALTED, TradingState.KILLED} or not places
 
 
-@pytest.mark.req("R1")
-@FAST
-@given(
-    st.integers(0, 10),
-    st.lists(st.tuples(st.sampled_from(("operator", "exit", "proposal")), st.integers(1, 10)), max_size=8),
-)
-def test_no_sequence_of_sales_offers_more_than_is_held(held, sales):
-    desk = RiskDesk()
+test_gates_hold, test_gates_hold_at_length = holds("K1", "DD1", "ST1", "EX1")(gated)
+
+
+def never_short(rng):
+    """No sequence of sales offers more than is held."""
+    held, desk = rng.randrange(11), desk_of({})
     desk.tell(view(positions=(position(quantity=held),) if held else ()))
     offered = D(0)
-    for number, (kind, size) in enumerate(sales):
-        match kind:
-            case "operator":
-                request = operator_order(side=Side.SELL, base_size=D(size), correlation=f"op{number}")
-                effects = desk.tell(request)
-            case "exit":
-                effects = desk.tell(exit_wanted(quantity=D(size), correlation=f"exit{number}"))
-            case _:
-                effects = desk.ask(proposal(side=Side.SELL, pct=D(size) * D("0.9999"), correlation=f"p{number}"))
+    for number in range(rng.randrange(6)):
+        effects = a_sale(desk, rng.randrange(1, 11), rng.randrange(3), number)
         for placed in told(effects, PlaceIntent):
             offered += placed.intent.base_size or placed.intent.quote_size / placed.intent.bid
     assert offered <= held + EPSILON
+
+
+def a_sale(desk, size, kind, number):
+    if kind == 0:
+        return desk.tell(operator_order(side=Side.SELL, base_size=D(size), correlation=f"op{number}"))
+    if kind == 1:
+        return desk.tell(exit_wanted(quantity=D(size), correlation=f"exit{number}"))
+    return desk.ask(proposal(side=Side.SELL, pct=D(size) * D("0.9999"), correlation=f"p{number}"))
+
+
+test_no_sequence_of_sales_offers_more_than_is_held, test_no_sales_beyond_what_is_held = holds("R1")(never_short)

@@ -9,11 +9,13 @@ from msgspec.structs import replace
 
 from actors.cycle.actor import settings
 from actors.cycle.core import Cycle, Settings, percentile, step, wait_ns
+from protocol.decisions import NoTrade, is_no_trade, no_trade
 from protocol.effects import Count, SetTimer, Tell
 from protocol.instants import SECOND_NS
 from protocol.lifecycle import Recover, Wake
+from protocol.orders import IntentTaken, Side
 from protocol.portfolio import Reconcile, Reconciled
-from protocol.risk import BatchJudged, Decision, ProposalBatch, Reason
+from protocol.risk import BatchJudged, Decision, ProposalBatch, Reason, RiskView, TradingState
 from protocol.strategy import (
     AlphaDown,
     Asset,
@@ -21,6 +23,7 @@ from protocol.strategy import (
     CycleRecord,
     CycleView,
     Exclusion,
+    Passed,
     ProposalsMade,
     Regime,
     UniverseView,
@@ -29,7 +32,7 @@ from protocol.strategy import (
 from tests.support.desk_scenes import BTC, ETH, NOON_NS, noted, policy, position, proposal, told, view
 
 CALM = Settings(interval_ns=60 * SECOND_NS, jitter_share=0.1, seed=1)
-STAGES = ("reconcile", "universe", "strategies", "risk")
+STAGES = ("reconcile", "universe", "strategies", "risk", "execution")
 
 
 def reconciled(number=1, *, ok=True, detail=""):
@@ -61,10 +64,10 @@ def made(*proposals, number=1, triggers=None):
 
 
 def judged(*codes, number=1):
-    """One decision per code; None approves."""
+    """One decision per code, with correlations c0, c1 ...; None approves."""
     decisions = tuple(
         Decision(
-            correlation="c",
+            correlation=f"c{place}",
             product_id=BTC,
             side=proposal().side,
             strategy="s",
@@ -76,9 +79,33 @@ def judged(*codes, number=1):
             degraded=False,
             at_ns=NOON_NS,
         )
-        for code in codes
+        for place, code in enumerate(codes)
     )
     return BatchJudged(cycle=number, decisions=decisions)
+
+
+def risk_view(*pending):
+    return RiskView(
+        at_ns=NOON_NS,
+        state=TradingState.ACTIVE,
+        gates=(),
+        exposure_pct=None,
+        pending_usd=Decimal(0),
+        entries_1h=0,
+        entries_today=0,
+        loss_streak=0,
+        cooldowns=(),
+        pending=pending,
+    )
+
+
+def taken(outcome="", of="c0"):
+    return IntentTaken(correlation=of, outcome=outcome)
+
+
+def failed(kind):
+    row = Passed(product_id="", stage="strategy", code=f"exception:{kind}", value=None, limit=None, detail="x")
+    return replace(made(), passed=(row,))
 
 
 ANSWERS = {
@@ -86,6 +113,7 @@ ANSWERS = {
     "universe": universe(BTC),
     "strategies": made(proposal()),
     "risk": judged(None),
+    "execution": taken(),
 }
 
 
@@ -122,6 +150,7 @@ ASKS = {
     "universe": ("universe", UniverseWanted),
     "strategies": ("strategy:host", CycleOpened),
     "risk": ("risk", ProposalBatch),
+    "execution": ("control", BatchJudged),
 }
 
 
@@ -137,8 +166,9 @@ def test_each_stage_asks_one_actor_and_waits_for_its_time(stage):
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_without_an_answer_ends_the_cycle_and_a_late_answer_says_nothing(stage):
     rig = Rig().reach(stage).tell(Wake(timer="stage", due_ns=0), after_s=15.0)
-    assert rig.record.no_trade_reason == f"data_unavailable:{stage}"
-    assert rig.record.status == ("NO_TRADE" if stage == "risk" else "NO_OPPORTUNITIES")
+    placed = stage == "execution"  # what was approved may be at the venue, whoever did not answer
+    assert rig.record.no_trade_reason == ("" if placed else f"data_unavailable:{stage}")
+    assert rig.record.status == {"risk": "NO_TRADE", "execution": "EXECUTED"}.get(stage, "NO_OPPORTUNITIES")
     assert rig.timer("cycle").due_ns > rig.now_ns
     assert rig.tell(ANSWERS[stage]).effects == ()
 
@@ -160,7 +190,33 @@ def test_held_products_and_the_opening_moment_go_to_the_strategies():
 
 ENDS = {
     "approved": ([*list(ANSWERS.values())], "EXECUTED", ""),
-    "one of two approved": ([*list(ANSWERS.values())[:3], judged(None, Reason.COOLDOWN)], "EXECUTED", ""),
+    "one of two approved": ([*list(ANSWERS.values())[:3], judged(None, Reason.COOLDOWN), taken()], "EXECUTED", ""),
+    "one of two became an order": (
+        [*list(ANSWERS.values())[:3], judged(None, None), taken("below_base_minimum", "c1"), taken()],
+        "EXECUTED",
+        "",
+    ),
+    "a shadow is as good as an order": ([*list(ANSWERS.values())[:4], taken("shadow_dry_run")], "EXECUTED", ""),
+    "the desk made no order of it": (
+        [*list(ANSWERS.values())[:4], taken("below_quote_minimum")],
+        "NO_TRADE",
+        "no_orders_after_execution_filter",
+    ),
+    "every slot is taken": (
+        [*list(ANSWERS.values())[:3], judged(Reason.MAX_OPEN_POSITIONS, Reason.MAX_OPEN_POSITIONS)],
+        "NO_TRADE",
+        "max_open_positions_saturated",
+    ),
+    "a strategy failed": (
+        [*list(ANSWERS.values())[:2], failed("ZeroDivisionError")],
+        "NO_OPPORTUNITIES",
+        "exception:ZeroDivisionError",
+    ),
+    "a reconciliation that failed without a word of the canon": (
+        [reconciled(ok=False, detail="no idea")],
+        "NO_OPPORTUNITIES",
+        "data_unavailable:reconcile",
+    ),
     "one reason for all": (
         [*list(ANSWERS.values())[:3], judged(Reason.COOLDOWN, Reason.COOLDOWN)],
         "NO_TRADE",
@@ -197,6 +253,7 @@ def test_ends(messages, status, reason):
     rig = Rig().tell(*messages)
     record = rig.record
     assert (record.status, record.no_trade_reason) == (status, reason)
+    assert is_no_trade(record.no_trade_reason) is bool(reason), "of the canon, or nothing"
     assert told(rig.effects, CycleRecord, "control") == told(rig.effects, CycleRecord, "metrics") == [record]
     assert told(rig.effects, CycleView, "control")[0].n == 1
     counted = {e.metric: dict(e.labels) for e in rig.effects if isinstance(e, Count)}
@@ -208,7 +265,8 @@ def test_ends(messages, status, reason):
 
 
 def test_the_record_holds_the_whole_picture():
-    rig = Rig().tell(*list(ANSWERS.values())[:3], after_s=0.5).tell(judged(None, Reason.COOLDOWN), after_s=0.5)
+    rig = Rig().tell(*list(ANSWERS.values())[:3], after_s=0.5)
+    rig.tell(judged(None, Reason.COOLDOWN), taken(), after_s=0.5)
     record = rig.record
     assert dict(record.stages_us) == dict.fromkeys(STAGES, 500_000)
     assert (record.proposals, record.approved, record.eligible, record.regime) == (1, 1, 1, Regime.CHOP)
@@ -236,6 +294,50 @@ def test_one_cycle_is_open_at_a_time():
     rig = Rig().tell(Wake(timer="cycle", due_ns=0))
     assert rig.effects == ()
     assert rig.state.number == 1
+
+
+# --- what is being bought already (pipeline.md §1, step 10) -------------------------------------------------------
+
+PENDING = {
+    "nothing works": ((), {BTC, ETH}),
+    "a purchase of the product": ((("BTC-USD", 10),), {ETH}),
+    "a purchase of the same asset for another currency": ((("BTC-USDC", 10),), {ETH}),
+    "of the same asset under another name": ((("WBTC-USD", 10),), {ETH}),
+    "less than the minimum is none to wait for": ((("BTC-USD", "9.99"),), {BTC, ETH}),
+    "two small ones of an asset are one of their sum": ((("BTC-USD", 5), ("BTC-USDC", 5)), {ETH}),
+    "of everything": ((("BTC-USD", 10), ("ETH-USD", 11)), set()),
+}
+
+
+@pytest.mark.parametrize(("working", "left"), PENDING.values(), ids=PENDING)
+def test_what_is_being_bought_is_not_proposed_again(working, left):
+    rig = Rig(replace(CALM, min_notional_usd=Decimal(10)))
+    rig.tell(risk_view(*((p, Decimal(usd)) for p, usd in working)))
+    rig.tell(*list(ANSWERS.values())[:2], made(proposal(BTC), proposal(ETH)))
+    if not left:
+        assert rig.record.no_trade_reason == "open_orders_pending"
+        rows = {(p.product_id, p.code, p.value, p.limit) for p in rig.record.passed}
+        assert rows == {(BTC, "open_orders_pending", 10.0, 10.0), (ETH, "open_orders_pending", 11.0, 10.0)}
+        return
+    (batch,) = told(rig.effects, ProposalBatch)
+    assert {p.product_id for p in batch.proposals} == left
+
+
+def test_a_sale_waits_for_no_purchase():
+    rig = Rig().tell(risk_view((BTC, Decimal(100))), *list(ANSWERS.values())[:2], made(proposal(BTC, side=Side.SELL)))
+    assert told(rig.effects, ProposalBatch)
+
+
+@pytest.mark.req("STR4")
+def test_the_canon_knows_its_own_words_and_no_others():
+    assert all(is_no_trade(no_trade(r)) for r in (*NoTrade, *Reason) if r not in {NoTrade.NO_DATA, NoTrade.EXCEPTION})
+    assert no_trade(NoTrade.NO_DATA, "candles") == "data_unavailable:candles"
+    for word in ("", "data_unavailable", "data_unavailable:", "exception", "cooldown:x", "bad luck"):
+        assert not is_no_trade(word)
+    with pytest.raises(ValueError, match="exception"):
+        no_trade(NoTrade.EXCEPTION)
+    with pytest.raises(ValueError, match="empty_universe"):
+        no_trade(NoTrade.EMPTY_UNIVERSE, "why")
 
 
 # --- the wait -----------------------------------------------------------------------------------------------------
