@@ -10,7 +10,7 @@ from protocol.instants import SECOND_NS
 from protocol.journal import StoreTrouble
 from protocol.market import FeedState, ProductsKnown, Quote
 from protocol.orders import IntentDone, OrderUpdate
-from protocol.policy import OTHER_THEME, ExecutionPolicy, Policy
+from protocol.policy import OTHER_THEME, ExecutionPolicy, FeeSource, Policy
 from protocol.portfolio import ExitWanted, FillApplied, PortfolioView
 from protocol.risk import EpochChanged, LaneLoad, OperatorOrder, Pause, ProposalBatch, Resume, WatchdogSeen, WhatIf
 from protocol.strategy import Regime, UniverseView
@@ -84,6 +84,9 @@ def limits(policy: Policy) -> Limits:
         adds_when_full=risk.allow_adds_when_over_cap,
         maker_fee_bps=policy.fees.maker_fee_bps,
         taker_fee_bps=policy.fees.taker_fee_bps,
+        venue_fees=policy.fees.source is FeeSource.VENUE,
+        maker_floor_bps=policy.fees.maker_fee_bps,
+        taker_floor_bps=policy.fees.taker_fee_bps,
         maker_ttls_s=maker_ttls_s(policy.execution),
         exit_first_bps=policy.exits.slippage_tolerance_bps,
         exit_retry_bps=policy.exits.retry_step_bps,

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from actors.risk import exposure, gates, judgement, reservations, rules, trades
+from actors.risk import exposure, fees, gates, judgement, reservations, rules, trades
 from actors.risk.exposure import Exposure
 from actors.risk.judgement import Judged
 from actors.risk.snapshot import snapshot
@@ -112,8 +112,7 @@ def _fact(risk: Risk, message: Message, now_ns: int) -> tuple[Risk, Effects]:
         case UniverseView():
             nxt = replace(risk, regime=message.regime, eligible=len(message.eligible))
         case FeesKnown():
-            fees = replace(risk.limits, maker_fee_bps=message.maker_bps, taker_fee_bps=message.taker_bps)
-            nxt = replace(risk, limits=fees)
+            return _fees(risk, message, now_ns)
         case Pause():
             mark = Mark(reason=message.reason, by=message.by, since_ns=now_ns)
             return _keep(risk, replace(risk.record, paused=mark), now_ns)
@@ -137,6 +136,14 @@ def _recover(risk: Risk, message: Recover, now_ns: int) -> tuple[Risk, Effects]:
 def _ask_fees(now_ns: int) -> Effects:
     ask = GetFees(request_id="fees", reply_to="risk")
     return Tell(to="gateway", message=ask), SetTimer(timer="fees", due_ns=now_ns + HOUR_NS)
+
+
+def _fees(risk: Risk, message: FeesKnown, now_ns: int) -> tuple[Risk, Effects]:
+    nxt = replace(risk, limits=fees.learned(risk.limits, message), fees=message)
+    if not fees.changed(risk.fees, message):
+        return nxt, NO_EFFECTS
+    text = f"the venue's fees are {message.maker_bps} bps as maker, {message.taker_bps} bps as taker"
+    return nxt, (_alert("fees_changed", "WARNING", text, now_ns),)
 
 
 def _woken(risk: Risk, timer: str, now_ns: int) -> tuple[Risk, Effects]:
@@ -336,7 +343,8 @@ def _filled(risk: Risk, fill: FillApplied, now_ns: int) -> tuple[Risk, Effects]:
     record = replace(record, last_trade_ns={**record.last_trade_ns, fill.product_id: now_ns})
     risk, effects = _keep(risk, record, now_ns)
     side = "BUY" if fill.buy else "SELL"
-    return risk, (*effects, Count(metric="trader_fills_total", labels=(("side", side),)))
+    ask = _ask_fees(now_ns) if fees.disagrees(risk.fees, fill) else NO_EFFECTS
+    return risk, (*effects, *ask, Count(metric="trader_fills_total", labels=(("side", side),)))
 
 
 def _cooled(record: Record, product: ProductId, until_ns: int) -> Record:

@@ -179,7 +179,6 @@ def _case(product: ProductId, side: Side, purpose: Purpose, usd: Decimal, snap: 
 
 def _ask(product: ProductId, tier: int, strategy: str, usd: Decimal, moment: tuple[Risk, Snapshot, int]) -> Ask:
     risk, snap, now_ns = moment
-    known = risk.rules.get(product)
     return Ask(
         product_id=product,
         tier=tier,
@@ -188,8 +187,16 @@ def _ask(product: ProductId, tier: int, strategy: str, usd: Decimal, moment: tup
         regime=snap.regime,
         requested_usd=usd,
         available_usd=_available(risk, product, now_ns),
-        venue_min_usd=known.quote_min_size if known is not None else ZERO,
+        venue_min_usd=_venue_minimum(product, risk),
     )
+
+
+def _venue_minimum(product: ProductId, risk: Risk) -> Decimal:
+    """The smallest purchase that is still the venue's minimum after its size was cut to the grid (execution.md §3)."""
+    known, quote = risk.rules.get(product), risk.quotes.get(product)
+    if known is None or quote is None:
+        return ZERO if known is None else known.quote_min_size
+    return max(known.quote_min_size, known.base_min_size * quote.ask) + known.base_increment * quote.ask
 
 
 def _available(risk: Risk, product: ProductId, now_ns: int) -> Decimal:

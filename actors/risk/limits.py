@@ -25,7 +25,8 @@ class Limits(Value, frozen=True, kw_only=True):
     """Every number the rules use. `tier_caps_pct` are for tiers 1, 2, 3; `themes` and `tiers` are by product.
 
     `reference` is the product whose staleness stops a whole batch. `bump_to_min`: a smaller request becomes the
-    minimum. `adds_when_full`: adds pass while every slot is taken.
+    minimum. `adds_when_full`: adds pass while every slot is taken. `venue_fees`: the venue's rates hold once they are
+    known, never below the floors.
     """
 
     max_total_at_risk_pct: Decimal
@@ -80,8 +81,11 @@ class Limits(Value, frozen=True, kw_only=True):
     pyramid_cooldown_ns: int
     max_adds_per_day: int
     adds_when_full: bool = False
+    venue_fees: bool = True
     maker_fee_bps: Decimal
     taker_fee_bps: Decimal
+    maker_floor_bps: Decimal
+    taker_floor_bps: Decimal
     maker_ttls_s: tuple[float, ...]
     request_ns: int = 3 * SECOND_NS
     exit_first_bps: Decimal

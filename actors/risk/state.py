@@ -14,7 +14,7 @@ from protocol.money import ZERO
 from protocol.orders import OrderState, Side
 from protocol.portfolio import FillApplied, PortfolioView
 from protocol.strategy import Regime
-from protocol.venue import VenueHealth
+from protocol.venue import FeesKnown, VenueHealth
 
 
 class Mark(Value, frozen=True, kw_only=True):
@@ -136,6 +136,7 @@ class Risk(Value, frozen=True, kw_only=True):
     full_lanes: frozenset[str] = frozenset()
     regime: Regime = Regime.CHOP
     eligible: int | None = None
+    fees: FeesKnown | None = None
 
 
 def pruned(record: Record, now_ns: int) -> Record:

@@ -44,6 +44,35 @@ def broken(folder, changes, **options):
 
 
 BREAKS = [
+    (
+        {"policy:risk.allow_pyramiding": True},
+        "risk.allow_pyramiding, position_sizing.allow_pyramiding",
+        "rule 2",
+    ),
+    (
+        {"policy:position_sizing.allow_pyramiding": True},
+        "risk.allow_pyramiding, position_sizing.allow_pyramiding",
+        "rule 2",
+    ),
+    (
+        {
+            "policy:risk.allow_pyramiding": True,
+            "policy:position_sizing.allow_pyramiding": True,
+            "policy:risk.max_adds_per_asset_per_day": 0,
+        },
+        "risk.allow_pyramiding, risk.max_adds_per_asset_per_day",
+        "rule 2",
+    ),
+    (
+        {"policy:position_sizing.min_order_usd": 10001},
+        "position_sizing.min_order_usd, position_sizing.max_order_usd",
+        "rule 9",
+    ),
+    (
+        {"policy:position_sizing.max_order_usd": 9, "policy:position_sizing.min_order_usd": 5},
+        "risk.min_trade_notional_usd, position_sizing.max_order_usd",
+        "rule 9",
+    ),
     ({"policy:risk.take_profit_pct": 10}, "risk.take_profit_pct, risk.stop_loss_pct", "rule 3"),
     ({"policy:risk.max_position_size_pct": 4.1}, "risk.max_position_size_pct, risk.max_per_asset_pct", "rule 4"),
     ({"policy:risk.max_per_theme_pct.MEME": 3.9}, "risk.max_per_asset_pct, risk.max_per_theme_pct.MEME", "rule 4"),

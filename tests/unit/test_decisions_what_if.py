@@ -1,5 +1,6 @@
 """What-if and why: the judgement of the real order on the book as it is, nothing changed, and the words about it."""
 
+import argparse
 import json
 
 import pytest
@@ -8,10 +9,15 @@ from msgspec.structs import replace
 from actors.control import explain
 from actors.control.core import step as control_step
 from actors.control.state import Control, Settings
+from actors.recorder.disk import LmdbStore
 from ops.exits import VerbError
 from ops.what_if import amount, show
+from ops.why import answer
+from ops.why import main as why_main
+from protocol import codec
 from protocol.control import Answer, Asked, PlaceByHand, SupposeByHand
 from protocol.effects import Tell
+from protocol.journal import Append, Draft, EntryKind
 from protocol.lifecycle import Recover
 from protocol.orders import Side
 from protocol.risk import BatchJudged, Decision, OperatorOrder, Pause, Reason, WhatIf, WhatIfJudged
@@ -32,6 +38,7 @@ from tests.support.desk_scenes import (
     told,
     view,
 )
+from tests.support.recorder_driver import Driver
 
 BY = "ann@desk"
 SETTINGS = Settings(
@@ -240,3 +247,50 @@ def test_a_cycle_of_an_earlier_start_lends_nobody_its_decisions():
     assert explain.why(records[:1], [(1, decision)], BTC, None)["decisions"]
     late = replace(decision, at_ns=NOON_NS + 15)
     assert explain.why(records, [(1, late)], BTC, None)["decisions"]
+
+
+# --- why, without a desk ------------------------------------------------------------------------------------------
+
+
+def draft(message, at_ns, actor):
+    body = codec.encode(message)
+    kind = EntryKind.SAID
+    return Draft(kind=kind, actor=actor, incarnation=1, sender=actor, seq=1, cause=0, at_ns=at_ns, body=body)
+
+
+@pytest.fixture
+def state_dir(tmp_path):
+    """An installation without a desk, whose journal holds two cycles: one with a refusal for BTC, one without."""
+    (decision,) = refused_batch().decisions
+    journal = (
+        draft(decision, decision.at_ns, "risk"),
+        draft(record(1), NOON_NS + 10**9, "cycle"),
+        draft(record(2, no_trade_reason="empty_universe"), NOON_NS + 2 * 10**9, "cycle"),
+    )
+    store = LmdbStore(tmp_path / "store")
+    Driver(store).deliver(Append(drafts=journal))
+    store.close()
+    return tmp_path
+
+
+def test_the_journal_answers_where_no_desk_does(state_dir):
+    assert answer(state_dir, "BTC-USD", None)["verdict"] == "empty_universe"
+    earlier = answer(state_dir, "BTC-USD", NOON_NS + 10**9)
+    assert (earlier["cycle"], earlier["verdict"]) == (1, "outlier")
+    assert [c["code"] for c in earlier["changes"]] == ["outlier", "theme_cap"]
+    assert answer(state_dir, "BTC-USD", NOON_NS)["verdict"] == "no cycle has finished yet"
+
+
+def test_why_reads_aloud_what_stopped_it(state_dir, capsys):
+    args = argparse.Namespace(state=state_dir, product="btc", at="2026-11-18T12:00:01", json=False)
+    assert why_main(args) == 0
+    out = capsys.readouterr().out
+    assert "BTC-USD: outlier (cycle 1" in out
+    assert "stopped by outlier (risk)" in out
+    assert "it would have passed with theme_cap" in out
+
+
+def test_without_desk_and_journal_there_is_nobody_to_ask(tmp_path):
+    with pytest.raises(VerbError) as caught:
+        answer(tmp_path, "BTC-USD", None)
+    assert caught.value.code == 3

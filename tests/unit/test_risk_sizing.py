@@ -2,11 +2,12 @@
 
 import pytest
 
-from protocol.orders import Side, Status
+from actors.order.routing import Expiry, Try, build
+from protocol.orders import OrderSpec, PlaceIntent, Side, Status
 from protocol.portfolio import Holding
 from protocol.risk import Bound, CapType, Decision, Outcome, Reason
 from protocol.strategy import Regime
-from protocol.venue import Balance, FeesKnown
+from protocol.venue import Balance, FeesKnown, GetFees
 from tests.support.desk_rooms import RiskDesk
 from tests.support.desk_scenes import (
     BTC,
@@ -15,12 +16,15 @@ from tests.support.desk_scenes import (
     LINK,
     SOL,
     D,
+    alerts,
+    fill_applied,
     noted,
     order,
     position,
     product_rules,
     products_known,
     proposal,
+    told,
     view,
 )
 
@@ -247,3 +251,57 @@ def test_fees_that_the_venue_tells_move_the_minimum():
     assert made.code(asked) == "approved"
     made.tell(FeesKnown(request_id="fees", maker_bps=D(60), taker_bps=D(120)))
     assert made.code(asked) == "position_size_too_small"
+
+
+RATES = {
+    "the venue's where they are higher": ((60, 120), {}, (60, 120)),
+    "the constants are their floor": ((0, 5), {}, (40, 60)),
+    "the constants alone, where the policy says so": ((60, 120), {"venue_fees": False}, (40, 60)),
+}
+
+
+@pytest.mark.req("X3")
+@pytest.mark.parametrize(("told_bps", "changes", "held"), RATES.values(), ids=RATES)
+def test_one_pair_of_rates(told_bps, changes, held):
+    made = desk(fees_known(*told_bps), **changes)
+    assert (made.state.limits.maker_fee_bps, made.state.limits.taker_fee_bps) == held
+
+
+def fees_known(maker, taker):
+    return FeesKnown(request_id="fees", maker_bps=D(maker), taker_bps=D(taker))
+
+
+@pytest.mark.req("X3")
+def test_a_change_of_rates_is_an_alert_and_the_first_word_is_none():
+    made = desk()
+    assert alerts(made.tell(fees_known(60, 120))) == []
+    assert alerts(made.tell(fees_known(60, 120))) == []
+    assert alerts(made.tell(fees_known(40, 80))) == [("fees_changed", "WARNING")]
+
+
+@pytest.mark.req("X3")
+@pytest.mark.parametrize(("fee", "asks"), [("0.60", 0), ("0.61", 0), ("0.62", 1), ("0.40", 1)], ids=str)
+def test_a_commission_that_disagrees_asks_the_venue_again(fee, asks):
+    made = desk(fees_known(60, 120))
+    assert len(told(made.tell(fill_applied(fee=D(fee), entry_id=fee)), GetFees, "gateway")) == asks
+
+
+GRIDS = ("0.00000001", "0.001", "0.01", "0.1", "1")
+
+
+@pytest.mark.req("X3")
+@pytest.mark.parametrize("increment", GRIDS)
+@pytest.mark.parametrize("fee_bps", [0, 40, 120])
+def test_what_risk_lets_pass_at_the_boundary_execution_does_not_refuse(increment, fee_bps):
+    """At the smallest size that is approved the first maker try is an order; a hair less is refused by risk already."""
+    rules = product_rules(quote_min_size=D(10), base_min_size=D(increment), base_increment=D(increment))
+    made = desk(products_known(rules), fees_known(fee_bps, 120), maker_floor_bps=D(0), min_position_size_pct=D(0))
+    small = made.decide(proposal(pct="0.0001"))[BTC]
+    (least,) = [v.limit for v in small.verdicts if v.code is Reason.POSITION_SIZE_TOO_SMALL]
+    assert made.code(proposal(pct=least / 100 * D("0.999999999"))) == "position_size_too_small"
+    (placed,) = told(made.ask(proposal(pct=least / 100 * D("1.000000001"))), PlaceIntent)
+    intent, seen = placed.intent, made.state.quotes[BTC]
+    timing = (made.now, Expiry())
+    built = build("c", intent, Try(step=intent.steps[0], remaining=intent.quote_size), (rules, seen), timing)
+    assert isinstance(built, OrderSpec), built
+    assert built.base_size * built.limit_price * (1 + D(fee_bps) / 10_000) <= intent.quote_size * D("1.02")
