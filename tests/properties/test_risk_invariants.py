@@ -1,7 +1,7 @@
 """The invariants of risk.md §11, over drawn portfolios, limits, batches and lives of orders.
 
 Every price is 100 USD, so that a test can add up exposures by itself. Each invariant is tried on two thousand scenes,
-drawn ten to an example, and on twenty thousand in the slow ring.
+drawn ten to an example, and on ten thousand in the slow ring.
 """
 
 from dataclasses import dataclass, field

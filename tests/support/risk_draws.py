@@ -18,7 +18,7 @@ from tests.support.desk_rooms import RiskDesk
 from tests.support.desk_scenes import PRODUCTS, D, limits, periods, position, proposal, view
 
 FAST = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
-SLOW = settings(FAST, max_examples=2000)
+SLOW = settings(FAST, max_examples=1000)
 PER_EXAMPLE = 10
 EPSILON = D("0.000001")
 STRATEGIES = ("rules_engine", "second")
