@@ -5,6 +5,7 @@ than earn an error reply.
 """
 
 import asyncio
+import contextlib
 import os
 import socket
 import struct
@@ -44,7 +45,8 @@ def ask(path: Path, request: ControlRequest, timeout_s: float) -> Reply:
         connection.settimeout(timeout_s)
         connection.connect(str(path))
         body = _encode(request)
-        connection.sendall(_LENGTH.pack(len(body)) + body)
+        with contextlib.suppress(BrokenPipeError):  # refused before it was read: the reply says why
+            connection.sendall(_LENGTH.pack(len(body)) + body)
         (length,) = _LENGTH.unpack(_exactly(connection, _LENGTH.size))
         if length > MAX_REPLY:
             raise ValueError(f"a reply of {length} bytes is none of ours")

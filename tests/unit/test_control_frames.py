@@ -1,6 +1,7 @@
 """The control sockets' framing: nothing that is sent can do worse than earn an error reply, nor keep others waiting."""
 
 import asyncio
+import contextlib
 import json
 import socket
 import stat
@@ -53,7 +54,8 @@ def connect(path) -> socket.socket:
 def reply_to(path, sent: bytes) -> Reply:
     """What these bytes earn."""
     with connect(path) as connection:
-        connection.sendall(sent)
+        with contextlib.suppress(BrokenPipeError):  # whoever is refused may be answered before anything is read
+            connection.sendall(sent)
         return read(connection)
 
 

@@ -379,7 +379,7 @@ def test_a_mark_is_the_bid_and_the_peak_the_highest_of_them():
     books.know(order(filled_size=D(1), filled_value=D(100)))
     books.tell(listed(fill_record()))
     assert books.seen().positions[0].mark is None
-    books.tell(quote(bid="105", ask="106"), quote(bid="103", ask="104"))
+    books.tell(quote(bid="105", ask="105.5"), quote(bid="103", ask="103.5"))
     held = books.seen().positions[0]
     assert (held.mark, held.peak, held.value_usd) == (D(103), D(105), D(103))
     assert replace(held, mark=None).unrealised_usd is None
