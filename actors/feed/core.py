@@ -32,7 +32,7 @@ CLOSE = "close"
 SLICE = 800
 """Rows of a snapshot applied at once: well under a millisecond."""
 UNCROSSED_NS = SECOND_NS
-DEPTH_EVERY_NS = SECOND_NS // 10
+DEPTH_EVERY_NS = SECOND_NS // 2
 
 
 class Loading:
@@ -276,7 +276,7 @@ def _standing(state: Feed, now_ns: int) -> tuple[FeedStatus, str]:
 
 
 def _quote(state: Feed, now_ns: int, out: list[Effect]) -> None:
-    """Say the top as soon as it moves, and the depth near it at most every tenth of a second."""
+    """Say the top as soon as it moves, and the depth near it at most every half second."""
     book = state.book
     bid, ask = book.bids.levels[book.bids.keys[-1]], book.asks.levels[book.asks.keys[-1]]
     still = state.top is not None and state.top[0] is bid and state.top[1] is ask
