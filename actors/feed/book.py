@@ -9,6 +9,7 @@ from bisect import bisect_left, insort
 from collections.abc import Sequence
 from decimal import Decimal
 from math import inf
+from operator import attrgetter, mul
 
 from protocol.coinbase.websocket import L2Update
 
@@ -21,6 +22,9 @@ NEAR = 0.002
 MAX_DIGITS = 15
 KNOWN_PRICES = 10_000
 _SIDES = frozenset({"bid", "offer"})
+_SIZE = attrgetter("new_quantity")
+_CERTAIN = frozenset("123456789")
+"""A size that begins so is not zero."""
 
 
 class BadLevelError(ValueError):
@@ -70,10 +74,9 @@ class Half:
     def depth(self, near: float) -> float:
         """Quote currency resting at keys from `near` on. Raises ValueError: a size is no number."""
         self.near, self.touched = near, False
-        keys, levels, total = self.keys, self.levels, 0.0
-        for at in range(bisect_left(keys, near), len(keys)):
-            total += abs(keys[at]) * float(levels[keys[at]].new_quantity)
-        return total
+        keys = self.keys[bisect_left(self.keys, near) :]
+        sizes = map(float, map(_SIZE, map(self.levels.__getitem__, keys)))
+        return abs(float(sum(map(mul, keys, sizes))))
 
 
 class Book:
@@ -105,17 +108,21 @@ class Book:
 
         Raises ValueError: the book is then void.
         """
+        bids, asks = self.bids, self.asks
         for row in rows:
-            half = self.bids if row.side == "bid" else self.asks
-            key = half.known.get(row.price_level) if row.side in _SIDES else None
+            side = row.side
+            half = bids if side == "bid" else asks
+            key = half.known.get(row.price_level) if side in _SIDES else None
             if key is None:
                 key = half.know(row)
             if key < half.far:
                 continue
-            if not _is_zero(row.new_quantity):
-                if key not in half.levels:
+            size = row.new_quantity
+            if size[:1] in _CERTAIN or not _is_zero(size):
+                levels = half.levels
+                if key not in levels:
                     insort(half.keys, key)
-                half.levels[key] = row
+                levels[key] = row
             elif half.levels.pop(key, None) is not None:
                 del half.keys[bisect_left(half.keys, key)]
             if key >= half.near:

@@ -1,7 +1,7 @@
 """The socket of one streaming connection: `websockets` on the running event loop. It carries, it never decides.
 
-Frames are taken where the library has assembled them, before its receive queue: a reader task of our own would cost a
-third of the ingest budget. What the actor has not taken gathers here, up to a bound; past it everything is dropped
+Frames are taken as they are read (`stream_tap`), before the receive queue: a reader task of our own would cost
+a third of the ingest budget. What the actor has not taken gathers here, up to a bound; past it everything is dropped
 and said so, for a book that misses one change is worthless (faults A10).
 """
 
@@ -12,10 +12,10 @@ from typing import Any, cast
 import tenacity
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
-from websockets.frames import DATA_OPCODES, Frame
 
 from actors.runtime.role import Port
 from actors.runtime.stream import CloseSocket, OpenSocket, SendSubscribe, TakeFrames
+from actors.runtime.stream_tap import Tap
 from protocol.base import Effect
 from protocol.coinbase.websocket import MAX_FRAME_BYTES, MAX_MESSAGES_PER_S, Subscribe, Unsubscribe
 from protocol.coinbase.wire import encode
@@ -25,7 +25,7 @@ from protocol.instants import SECOND_NS
 OPEN_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 1.0
 BATCH_FRAMES = 32
-GATHER_S = 0.01
+GATHER_S = 0.02
 """While frames come densely, batches are at least so far apart unless full: a burst is worth one wake."""
 DENSE_S = 0.001
 """Frames closer than this on average are dense; others go at once, for an exit may hang on each."""
@@ -66,28 +66,6 @@ def retry_s(attempt: int) -> float:
     state = tenacity.RetryCallState(retry_object=tenacity.Retrying(), fn=None, args=(), kwargs={})
     state.attempt_number = attempt
     return BACK_OFF(state)
-
-
-class Tap(ClientConnection):
-    """A client connection that hands whole messages on instead of queueing them."""
-
-    sink: Callable[[bytes], None]
-    _fragments: tuple[bytes, ...] = ()
-
-    def process_event(self, event: Any) -> None:
-        """Take data frames; everything else (handshake, pongs) is the library's."""
-        if not (isinstance(event, Frame) and event.opcode in DATA_OPCODES):
-            super().process_event(event)
-        elif event.fin and not self._fragments:
-            self.sink(bytes(event.data))
-        else:
-            self._fragment(event)
-
-    def _fragment(self, frame: Frame) -> None:
-        self._fragments += (bytes(frame.data),)
-        if frame.fin:
-            whole, self._fragments = b"".join(self._fragments), ()
-            self.sink(whole)
 
 
 class StreamSocket:
@@ -224,13 +202,14 @@ class StreamSocket:
 
     def _hand_over(self) -> None:
         """Give the actor what gathered, one batch at a time: under load the batches grow, not the mailbox."""
-        if not self._taken or not self._waiting:
+        full = len(self._waiting) >= BATCH_FRAMES
+        if not self._taken or not self._waiting or (self._alarm is not None and not full):
             return
         loop = asyncio.get_running_loop()
-        full, early_s = len(self._waiting) >= BATCH_FRAMES, self._handed_s + GATHER_S - loop.time()
+        early_s = self._handed_s + GATHER_S - loop.time()
         if full or early_s <= 0 or self._gap_s > DENSE_S:
             self._give(loop.time())
-        elif self._alarm is None:
+        else:
             self._alarm = loop.call_later(early_s, self._gathered)
 
     def _gathered(self) -> None:

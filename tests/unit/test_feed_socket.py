@@ -11,7 +11,7 @@ from websockets.asyncio.server import serve
 
 from actors.runtime import stream_socket
 from actors.runtime.stream import CloseSocket, OpenSocket, SendSubscribe, TakeFrames
-from actors.runtime.stream_socket import Budget, Pace, StreamSocket, retry_s
+from actors.runtime.stream_socket import BATCH_FRAMES, Budget, Pace, StreamSocket, retry_s
 from protocol.feed import FramesArrived, SocketClosed, SocketOpened
 
 BIG = 5_100_000
@@ -62,7 +62,7 @@ async def wired(handler, sign=None):
 
 
 def run(scenario):
-    asyncio.run(scenario)
+    return asyncio.run(scenario)
 
 
 def test_every_subscribe_is_signed_anew_and_in_order():
@@ -201,6 +201,90 @@ def test_what_is_not_taken_gathers_and_comes_in_order():
         assert got == [str(number).encode() for number in range(100)]
 
     run(scenario())
+
+
+def test_frames_in_every_guise_arrive_in_order_whatever_the_cuts():
+    """Short and long lengths, fragments, pings between them: what is read and what is cut out is one stream."""
+    sizes = (0, 1, 125, 126, 127, 65_535, 65_536, 70_000, 3)
+
+    async def venue(live):
+        for number, size in enumerate(sizes):
+            await live.send(bytes([97 + number]) * size)
+            if number % 3 == 1:
+                await live.ping()
+            if number % 4 == 2:
+                await live.send([b"in ", b"three ", b"parts"])
+        await live.wait_closed()
+
+    async def scenario(step):
+        async with wired(venue) as (edge, port):
+            await port.hear(SocketOpened)
+            shredded(edge, step)
+            got = []
+            while len(got) < len(sizes) + 2:
+                got += (await port.hear(FramesArrived)).frames
+                edge.perform(TakeFrames(connection=7))
+        whole = [bytes([97 + number]) * size for number, size in enumerate(sizes)]
+        assert got == [*whole[:3], b"in three parts", *whole[3:7], b"in three parts", *whole[7:]]
+
+    for step in (1, 7, 4096, None):
+        run(scenario(step))
+
+
+def shredded(edge, step):
+    """From now on the socket reads in pieces of `step` bytes."""
+    live = edge._live  # the cuts are the network's, and loopback makes none
+    received = type(live).data_received
+    if step is not None:
+        live.data_received = lambda data: [received(live, data[at : at + step]) for at in range(0, len(data), step)]
+
+
+def test_a_frame_larger_than_any_venue_sends_ends_the_connection():
+    told = []
+
+    async def venue(live):
+        await live.send("small")
+        live.transport.write(b"\x81\x7f" + (1 << 40).to_bytes(8))
+        await live.wait_closed()
+        told.append(live.close_code)
+
+    async def scenario():
+        async with wired(venue) as (_, port):
+            await port.hear(SocketOpened)
+            assert (await port.hear(FramesArrived)).frames == (b"small",)
+            await port.hear(SocketClosed)
+
+    run(scenario())
+    assert told == [1009], "too big (RFC 6455)"
+
+
+def test_dense_frames_are_gathered_and_sparse_ones_go_at_once(monkeypatch):
+    """A burst is worth one wake; while frames are far apart an exit may hang on each."""
+    monkeypatch.setattr(stream_socket, "GATHER_S", 1.0)
+    monkeypatch.setattr(stream_socket, "DENSE_S", 0.05)
+    dense = asyncio.Event()
+
+    async def venue(live):
+        await live.send("sparse")
+        await dense.wait()
+        for number in range(3 * BATCH_FRAMES + 5):
+            await live.send(str(number))
+        await live.wait_closed()
+
+    async def scenario():
+        async with wired(venue) as (edge, port):
+            await port.hear(SocketOpened)
+            batches = [len((await port.hear(FramesArrived)).frames)]
+            dense.set()
+            while sum(batches) < 3 * BATCH_FRAMES + 6:
+                edge.perform(TakeFrames(connection=7))
+                batches.append(len((await port.hear(FramesArrived)).frames))
+        return batches
+
+    batches = run(scenario())
+    assert batches[0] == 1, "what comes alone waits for nothing"
+    assert BATCH_FRAMES in batches, "what comes densely is gathered"
+    assert max(batches) == BATCH_FRAMES, "and never beyond a batch"
 
 
 def test_a10_overflow_drops_everything_and_says_so(monkeypatch):
