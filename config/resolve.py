@@ -339,6 +339,9 @@ def _breakers(config: Config) -> resolved.BreakerPolicy:
     breakers = config.policy.circuit_breakers
     return resolved.BreakerPolicy(
         max_consecutive_api_errors=breakers.max_consecutive_api_errors,
+        api_error_window_s=breakers.api_error_window_seconds,
+        max_realized_volatility_pct=float(breakers.max_realized_volatility_pct),
+        volatility_lookback_h=breakers.volatility_lookback_hours,
         rate_limit_cooldown_s=breakers.rate_limit_cooldown_seconds,
         max_move_sigma=breakers.max_move_sigma,
     )

@@ -145,6 +145,11 @@ class CircuitBreakers(Section, frozen=True, kw_only=True):
     max_consecutive_api_errors: Annotated[
         int, key("errors", "then only exits pass, until a probe succeeds", "1", "100")
     ] = 3
+    api_error_window_seconds: Annotated[int, key("s", "errors further apart are no row", "1", "3600")] = 300
+    max_realized_volatility_pct: Annotated[
+        Decimal, key("% a year", "no entries while the reference moves more", "0", "1000", over=True)
+    ] = Decimal(150)
+    volatility_lookback_hours: Annotated[int, key("hourly bars", "which volatility is taken of", "3", "167")] = 24
     rate_limit_cooldown_seconds: Annotated[int, key("s", "no entries after the venue said too many", "0", "3600")] = 60
     max_price_deviation_pct: Annotated[
         Decimal, key("% off the mean close", "further away on thin volume is an outlier", "0", "100", over=True)

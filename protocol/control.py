@@ -63,6 +63,20 @@ class UnbanProduct(Request, frozen=True, kw_only=True, tag="control.unban"):
     product_id: str
 
 
+class ResetPeakByHand(Request, frozen=True, kw_only=True, tag="control.reset_peak"):
+    """Measure the drawdown from the present equity on, and clear its latch."""
+
+
+class RebuildByHand(Request, frozen=True, kw_only=True, tag="control.rebuild"):
+    """Derive the ledger anew from the venue's fills and balances, and clear the accounting latch."""
+
+
+class ClearCooldownByHand(Request, frozen=True, kw_only=True, tag="control.clear_cooldown"):
+    """End a product's cooldown before its time."""
+
+    product_id: str
+
+
 class PlaceByHand(Request, frozen=True, kw_only=True, tag="control.order"):
     """An operator's order. Exactly one of `size` (base) and `quote` (quote currency)."""
 
@@ -157,6 +171,9 @@ ControlRequest = (
     | ResumeEntries
     | BanProduct
     | UnbanProduct
+    | ResetPeakByHand
+    | RebuildByHand
+    | ClearCooldownByHand
     | PlaceByHand
     | SupposeByHand
     | CancelByHand
@@ -185,6 +202,7 @@ class Pages(Message, frozen=True, kw_only=True, tag="control.pages"):
     """What the shared pages and the watchdog say: told at every change and each second.
 
     `epoch` is the page's; `latch` the watchdog's word about the kill latch, None while it has not been heard.
+    `wall_ahead_ns`: how far the wall clock has moved away from the desk's own since the start.
     """
 
     lane: ClassVar[Lane] = Lane.CONTROL
@@ -192,6 +210,7 @@ class Pages(Message, frozen=True, kw_only=True, tag="control.pages"):
     watchdog_age_s: float
     latch: Latch | None
     kill_file: bool
+    wall_ahead_ns: int = 0
 
 
 class Answer(Effect, frozen=True, kw_only=True, tag="control.answer"):

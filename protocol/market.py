@@ -24,7 +24,8 @@ class Quote(Message, frozen=True, kw_only=True, tag="market.quote"):
     the venue's time of the last book change, `fresh_ns` the venue's time up to which the feed vouches for it
     (requirements ST1), `received_ns` ours; `sequence` rises by one per book state of this feed incarnation.
     `move_sigma` is how far the mid moved within the last minute, up or down, in multiples of the standard deviation
-    of such moves (requirements O1); None while too few are known.
+    of such moves (requirements O1); None while too few are known. `candle_ns` is the end of the newest closed minute,
+    None before there is one.
     """
 
     lane: ClassVar[Lane] = Lane.STATE
@@ -40,6 +41,7 @@ class Quote(Message, frozen=True, kw_only=True, tag="market.quote"):
     received_ns: int
     sequence: int
     move_sigma: float | None = None
+    candle_ns: int | None = None
 
     @property
     def key(self) -> str:

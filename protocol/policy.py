@@ -342,6 +342,9 @@ class BreakerPolicy(Value, frozen=True, kw_only=True):
     """When the venue's trouble, or a price that jumps, stops entries. `max_move_sigma`: standard deviations in 60 s."""
 
     max_consecutive_api_errors: int
+    api_error_window_s: int
+    max_realized_volatility_pct: float
+    volatility_lookback_h: int
     rate_limit_cooldown_s: int
     max_move_sigma: Decimal
 

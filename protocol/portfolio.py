@@ -168,4 +168,60 @@ class Reconciled(Message, frozen=True, kw_only=True, tag="portfolio.reconciled")
     corrections: tuple[Correction, ...]
 
 
-PortfolioMessage = PortfolioView | FillApplied | ExitWanted | Reconcile | Reconciled
+class ResetPeak(Message, frozen=True, kw_only=True, tag="portfolio.reset_peak"):
+    """Control to portfolio: measure the drawdown from the present equity on. Answered by `VerbAnswered`."""
+
+    request_id: str
+    reply_to: str
+    by: str
+
+
+class PeakReset(Message, frozen=True, kw_only=True, tag="portfolio.peak_reset"):
+    """Portfolio to risk, after its commit: the peak is the present equity; the drawdown latch has no reason left."""
+
+    before_usd: Decimal
+    peak_usd: Decimal
+    by: str
+    at_ns: int
+
+
+class RebuildPositions(Message, frozen=True, kw_only=True, tag="portfolio.rebuild"):
+    """Control to portfolio: derive the ledger anew from the venue's fills and balances. Answered by `VerbAnswered`."""
+
+    request_id: str
+    reply_to: str
+    by: str
+
+
+class PositionsRebuilt(Message, frozen=True, kw_only=True, tag="portfolio.rebuilt"):
+    """Portfolio to risk, after its commit: the ledger is the venue's word again; every difference has a name here."""
+
+    corrections: tuple[Correction, ...]
+    by: str
+    at_ns: int
+
+
+class Transferred(Message, frozen=True, kw_only=True, tag="portfolio.transferred"):
+    """A balance change that no fill, fee, hold or convert explains, seen twice (risk.md §1); kept in the journal.
+
+    `value_usd` is taken out of the peak and of both periods' openings: a deposit is no profit.
+    """
+
+    currency: str
+    amount: Decimal
+    value_usd: Decimal
+    at_ns: int
+
+
+PortfolioMessage = (
+    PortfolioView
+    | FillApplied
+    | ExitWanted
+    | Reconcile
+    | Reconciled
+    | ResetPeak
+    | PeakReset
+    | RebuildPositions
+    | PositionsRebuilt
+    | Transferred
+)

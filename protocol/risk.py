@@ -66,6 +66,7 @@ class Reason(Enum):
     REJECTION_BURST = "order_rejection_burst"
     EXCEPTION_BURST = "exception_burst"
     NOT_RECONCILED = "not_reconciled"
+    CONFIG_DRIFT = "config_drift"
     INSUFFICIENT_FUNDS = "insufficient_funds"
 
 
@@ -253,16 +254,56 @@ class WatchdogSeen(Message, frozen=True, kw_only=True, tag="risk.watchdog"):
 
 
 class LaneLoad(Message, frozen=True, kw_only=True, tag="risk.lane_load"):
-    """Runtime to risk: an actor's event lane passed its bound (`over`), or is well below it again."""
+    """Runtime to risk: an actor's event lane passed half of its bound, or all of it, or is well below both again."""
 
     lane: ClassVar[Lane] = Lane.CONTROL
     actor: str
     waiting: int
-    over: bool
+    bound: int
+
+
+class ConfigDrift(Message, frozen=True, kw_only=True, tag="risk.config_drift"):
+    """The configuration on disk is not the one that runs, and no `config apply` made it so. Only a restart ends that.
+
+    `running` and `found` are the two hashes. Said again at every look for as long as it lasts.
+    """
+
+    lane: ClassVar[Lane] = Lane.CONTROL
+    running: str
+    found: str
+    at_ns: int
+
+
+class ClockJumped(Message, frozen=True, kw_only=True, tag="risk.clock_jumped"):
+    """The wall clock was set: it moved by `by_ns` against the desk's own, which never jumps."""
+
+    lane: ClassVar[Lane] = Lane.CONTROL
+    by_ns: int
+    at_ns: int
+
+
+class ClearCooldown(Message, frozen=True, kw_only=True, tag="risk.clear_cooldown"):
+    """Control to risk: let entries in a product be judged without its cooldown. Answered by `VerbAnswered`."""
+
+    request_id: str
+    reply_to: str
+    product_id: ProductId
+    by: str
+
+
+class VerbAnswered(Message, frozen=True, kw_only=True, tag="risk.verb_answered"):
+    """What became of an operator's request; whatever it changed is durable before this is said."""
+
+    request_id: str
+    done: bool
+    text: str
 
 
 class Gate(Value, frozen=True, kw_only=True):
-    """A tripped gate: which, since when, why, by whom, what state it demands, and whether only people clear it."""
+    """A tripped gate: which, since when, why, by whom, what state it demands, and whether only people clear it.
+
+    `product_id` empty: it concerns the whole desk; else only what is wanted of that product is refused.
+    """
 
     code: Reason
     state: TradingState
@@ -270,12 +311,21 @@ class Gate(Value, frozen=True, kw_only=True):
     reason: str
     by: str
     latched: bool
+    product_id: str = ""
+
+
+class GateChanged(Message, frozen=True, kw_only=True, tag="risk.gate_changed"):
+    """A gate tripped or cleared; kept in the journal."""
+
+    gate: Gate
+    tripped: bool
+    at_ns: int
 
 
 class RiskView(Message, frozen=True, kw_only=True, tag="risk.view"):
     """Trading state and exposure as of `at_ns`, for control, cycle, portfolio and metrics. Percentages of NAV.
 
-    `pending` is the worst case of working purchases by product, USD.
+    `pending` is the worst case of working purchases by product, USD. `products` are the gates of single products.
     """
 
     lane: ClassVar[Lane] = Lane.STATE
@@ -289,6 +339,7 @@ class RiskView(Message, frozen=True, kw_only=True, tag="risk.view"):
     loss_streak: int
     cooldowns: tuple[tuple[ProductId, int], ...]
     pending: tuple[tuple[ProductId, Decimal], ...] = ()
+    products: tuple[Gate, ...] = ()
 
 
 class Alert(Message, frozen=True, kw_only=True, tag="risk.alert"):
@@ -315,6 +366,11 @@ RiskMessage = (
     | EpochChanged
     | WatchdogSeen
     | LaneLoad
+    | ConfigDrift
+    | ClockJumped
+    | ClearCooldown
+    | VerbAnswered
+    | GateChanged
     | RiskView
     | Alert
 )

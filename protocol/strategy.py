@@ -83,6 +83,7 @@ class UniverseView(Message, frozen=True, kw_only=True, tag="strategy.universe"):
     eligible: tuple[Asset, ...]
     excluded: tuple[Exclusion, ...]
     flags: tuple[RedFlag, ...] = ()
+    volatility_24h_pct: float | None = None
 
 
 class UniverseWanted(Message, frozen=True, kw_only=True, tag="strategy.universe_wanted"):

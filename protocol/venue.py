@@ -67,6 +67,12 @@ class ListCandles(Query, frozen=True, kw_only=True, tag="venue.list_candles"):
     end_s: int
 
 
+class GetBook(Query, frozen=True, kw_only=True, tag="venue.get_book"):
+    """The top of a product's book as REST has it, to hold a feed that says nothing against (requirements ST1)."""
+
+    product_id: ProductId
+
+
 class GetFees(Query, frozen=True, kw_only=True, tag="venue.get_fees"):
     """The account's current maker and taker rates."""
 
@@ -147,6 +153,15 @@ class CandlesListed(Message, frozen=True, kw_only=True, tag="venue.candles_liste
     bars: tuple[Bar, ...]
 
 
+class BookListed(Message, frozen=True, kw_only=True, tag="venue.book_listed"):
+    """The best bid and ask as (price, size), None where a side is empty."""
+
+    request_id: str
+    product_id: ProductId
+    bid: tuple[Decimal, Decimal] | None
+    ask: tuple[Decimal, Decimal] | None
+
+
 class FeesKnown(Message, frozen=True, kw_only=True, tag="venue.fees_known"):
     """Current rates, in basis points."""
 
@@ -176,7 +191,11 @@ class QueryFailed(Message, frozen=True, kw_only=True, tag="venue.query_failed"):
 
 
 class VenueHealth(Message, frozen=True, kw_only=True, tag="venue.health"):
-    """Gateway to risk: how calls fare. `clock_offset_ns` = venue minus ours; `rate_limited_until_ns` after a 429."""
+    """Gateway to risk: how calls fare. `rate_limited_until_ns` after a 429.
+
+    `clock_offset_ns` = venue minus ours, measured at `clock_ns` and wrong by at most `clock_error_ns`, half the round
+    trip. `probe_failed`: the last question for the venue's time, which needs nothing but a venue, had no good answer.
+    """
 
     lane: ClassVar[Lane] = Lane.STATE
     consecutive_errors: int
@@ -184,6 +203,9 @@ class VenueHealth(Message, frozen=True, kw_only=True, tag="venue.health"):
     rate_limited_until_ns: int
     auth_failing: bool
     clock_offset_ns: int | None
+    clock_error_ns: int = 0
+    clock_ns: int = 0
+    probe_failed: bool = False
 
 
 class UserStream(Message, frozen=True, kw_only=True, tag="venue.user_stream"):
@@ -202,6 +224,7 @@ VenueMessage = (
     | ListAccounts
     | ListProducts
     | ListCandles
+    | GetBook
     | GetFees
     | PreviewOrder
     | OpenOrdersListed
@@ -209,6 +232,7 @@ VenueMessage = (
     | AccountsListed
     | ProductsListed
     | CandlesListed
+    | BookListed
     | FeesKnown
     | OrderPreviewed
     | QueryFailed

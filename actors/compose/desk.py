@@ -25,7 +25,6 @@ from actors.recorder.tape import Tape
 from actors.runtime import logging
 from actors.runtime.bridge import Bridge
 from actors.runtime.clock import SystemClock
-from actors.runtime.mailbox import EVENT_BOUND
 from actors.runtime.node import Node
 from actors.runtime.pages import EPOCH_FILE, PULSE_FILE, EpochPage, PulsePage
 from actors.runtime.pumps import AsyncioPump, ThreadPump
@@ -33,6 +32,7 @@ from actors.runtime.restarts import Group
 from actors.runtime.role import Context, Run
 from protocol.control import Asked, Shutdown
 from protocol.launch import Launch
+from protocol.lifecycle import ActorExited
 from protocol.risk import LaneLoad
 from protocol.strategy import HistoryWanted, ProposalsMade
 
@@ -77,6 +77,7 @@ class Desk:
             {"core": core, "io": io},
             escalate=self._escalate,
             overflow=self._overflow,
+            crashed=self._crashed,
             tape=self._tape.put,
         )
         self._registry.register(self._node.collector)
@@ -144,6 +145,7 @@ class Desk:
             pulse=self._pulse,
             actors=lambda: list(self._node.snapshot()),
             leave=self._leave,
+            wall_ahead_ns=self._clock.wall_offset_ns,
         )
 
     def _stop(self, reason: str) -> None:
@@ -164,9 +166,13 @@ class Desk:
         if not self._ended.done():
             self._ended.set_result(code)
 
-    def _overflow(self, name: str, waiting: int) -> None:
-        """An event lane passed its bound, or fell well below it again: risk decides what that means."""
-        self._node.tell("risk", LaneLoad(actor=name, waiting=waiting, over=waiting > EVENT_BOUND))
+    def _overflow(self, name: str, waiting: int, bound: int) -> None:
+        """An event lane passed half of its bound or all of it, or fell well below: risk decides what that means."""
+        self._node.tell("risk", LaneLoad(actor=name, waiting=waiting, bound=bound))
+
+    def _crashed(self, exit_: ActorExited) -> None:
+        """An actor ended unasked: its supervisor mends it, risk counts."""
+        self._node.tell("risk", exit_)
 
     def _escalate(self, reason: str) -> None:
         """From any thread: the supervising one notices first."""

@@ -32,6 +32,7 @@ from protocol.coinbase.keys import SigningKey
 from protocol.control import NO_LATCH, Answer, Arm, Leave, Pages, PassOn, Reply, WatchdogAnswered
 from protocol.instants import SECOND_NS
 from protocol.launch import Launch
+from protocol.risk import LaneLoad
 
 NO_WATCHDOG = Reply(code=3, text="there is no watchdog in the kernel")
 
@@ -154,6 +155,10 @@ class KernelDesk:
             [*roles.members(actors, outside), *host],
             {"core": self.kernel},
             escalate=self.ends.append,
+            overflow=lambda name, waiting, bound: self.node.tell(
+                "risk", LaneLoad(actor=name, waiting=waiting, bound=bound)
+            ),
+            crashed=lambda exit_: self.node.tell("risk", exit_),
             edges=self._edges(context),
             virtual=True,
             first_seq=first_seq,

@@ -10,7 +10,7 @@ from protocol.control import Asked, Pages, WatchdogAnswered
 from protocol.market import ProductsKnown, Quote
 from protocol.orders import Drained, OrderUpdate
 from protocol.portfolio import FillApplied, PortfolioView, Reconciled
-from protocol.risk import BatchJudged, OperatorOrderJudged, RiskView, WhatIfJudged
+from protocol.risk import BatchJudged, OperatorOrderJudged, RiskView, VerbAnswered, WhatIfJudged
 from protocol.strategy import CycleRecord, CycleView, FlagAnswered, UniverseView
 from protocol.venue import OpenOrdersListed, QueryFailed
 
@@ -39,6 +39,7 @@ def role(settings: Settings, edge: Callable[[], Edge]) -> Role[Control]:
             CycleRecord,
             UniverseView,
             FlagAnswered,
+            VerbAnswered,
             OpenOrdersListed,
             QueryFailed,
         ),

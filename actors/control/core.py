@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from actors.control import by_hand, drill, views
+from actors.control import by_hand, drill, verbs, views
 from actors.control.state import Control, Stopping
 from protocol.base import NO_EFFECTS, Effect, Effects, Message
 from protocol.control import (
@@ -17,6 +17,7 @@ from protocol.control import (
     Asked,
     BanProduct,
     CancelByHand,
+    ClearCooldownByHand,
     DrillLoad,
     KillNow,
     Leave,
@@ -25,7 +26,9 @@ from protocol.control import (
     PauseEntries,
     PlaceByHand,
     Rearm,
+    RebuildByHand,
     Reply,
+    ResetPeakByHand,
     ResumeEntries,
     Shutdown,
     SupposeByHand,
@@ -43,6 +46,7 @@ from protocol.orders import CancelOrder, Drain, Drained, OrderState, OrderUpdate
 from protocol.portfolio import FillApplied, PortfolioView, Reconcile, Reconciled
 from protocol.risk import (
     BatchJudged,
+    ClockJumped,
     Decision,
     EpochChanged,
     OperatorOrderJudged,
@@ -50,6 +54,7 @@ from protocol.risk import (
     Resume,
     RiskView,
     TradingState,
+    VerbAnswered,
     WatchdogSeen,
     WhatIf,
     WhatIfJudged,
@@ -69,6 +74,7 @@ from protocol.venue import ListOpenOrders, OpenOrdersListed, QueryFailed
 DONE, FAILED, NOT_FOUND, REFUSED = 0, 1, 2, 4
 REVOKED = 75
 _CLEAN_LISTS = 2
+_CLOCK_JUMP_NS = 150_000_000  # TIME1's limit, within one look at the pages
 _LIST_GAP_NS = SECOND_NS // 4
 _FAREWELL_NS = SECOND_NS // 4
 
@@ -88,6 +94,8 @@ def step(state: Control, message: Message, now_ns: int) -> tuple[Control, Effect
             return _order_judged(state, message.decision, supposed=True)
         case FlagAnswered():
             return _flag_answered(state, message)
+        case VerbAnswered():
+            return verbs.answered(state, message)
         case Reconciled():
             return _reconciled(state, message)
         case Drained() | OpenOrdersListed() | QueryFailed() | Wake():
@@ -169,6 +177,8 @@ def _asked(state: Control, asked: Asked, now_ns: int) -> tuple[Control, Effects]
             return state, (Tell(to="risk", message=Resume(by=request.by)), _answer(connection, DONE, "resumed"))
         case BanProduct() | UnbanProduct():
             return _flag(state, connection, request, now_ns)
+        case ResetPeakByHand() | RebuildByHand() | ClearCooldownByHand():
+            return verbs.ask(state, connection, request, now_ns)
         case PlaceByHand() | SupposeByHand():
             return _by_hand(state, connection, request, now_ns)
         case CancelByHand():
@@ -330,6 +340,10 @@ def _pages(state: Control, pages: Pages, now_ns: int) -> tuple[Control, Effects]
     if alive is not state.watchdog_alive or state.pages is None:
         seen = WatchdogSeen(alive=alive, beat_age_s=pages.watchdog_age_s)
         effects.append(Tell(to="risk", message=seen))
+    moved_ns = pages.wall_ahead_ns - state.pages.wall_ahead_ns if state.pages is not None else 0
+    if abs(moved_ns) > _CLOCK_JUMP_NS:
+        jump = ClockJumped(by_ns=moved_ns, at_ns=now_ns)
+        effects += [Tell(to=name, message=jump) for name in ("risk", "gateway")]
     if pages.epoch != state.settings.epoch and (state.pages is None or state.pages.epoch == state.settings.epoch):
         effects.append(LogLine(level="warning", event="epoch_revoked", fields=(("epoch", str(pages.epoch)),)))
         effects.append(SetTimer(timer="leave", due_ns=now_ns + _FAREWELL_NS))

@@ -38,13 +38,17 @@ _FAILED, _NOT_RUNNING, _TIMED_OUT = 1, 3, 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hooks:
-    """What the process lends this edge. `actors`: every actor's row; `leave`: end with this code."""
+    """What the process lends this edge. `actors`: every actor's row; `leave`: end with this code.
+
+    `wall_ahead_ns`: how far the wall clock has moved away from the process's own.
+    """
 
     state_dir: Path
     epoch: EpochPage
     pulse: PulsePage
     actors: Callable[[], list[Any]]
     leave: Callable[[int], None]
+    wall_ahead_ns: Callable[[], int]
 
 
 class ControlEdge:
@@ -148,6 +152,7 @@ class ControlEdge:
             watchdog_age_s=self._hooks.pulse.age_ns("watchdog") / SECOND_NS,
             latch=latch,
             kill_file=(self._hooks.state_dir / "KILL_SWITCH").exists(),
+            wall_ahead_ns=self._hooks.wall_ahead_ns(),
         )
 
     async def _latch(self) -> Latch | None:
@@ -160,6 +165,7 @@ class ControlEdge:
 
 
 def _differs(one: Pages, other: Pages) -> bool:
-    """Apart from the beat's age, which always moves; only whether it is late counts."""
+    """Apart from the beat's age and the clocks' drift, which always move; only whether the beat is late counts."""
     late = (one.watchdog_age_s > 2.0) is not (other.watchdog_age_s > 2.0)
-    return late or replace(one, watchdog_age_s=0.0) != replace(other, watchdog_age_s=0.0)
+    still = replace(one, watchdog_age_s=0.0, wall_ahead_ns=0)
+    return late or still != replace(other, watchdog_age_s=0.0, wall_ahead_ns=0)

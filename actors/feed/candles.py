@@ -73,12 +73,16 @@ class Minute:
 
 
 class Candles:
-    """The candle builder. `whole_ns`: from this venue time on no trade can have been missed; None: not now."""
+    """The candle builder. `whole_ns`: from this venue time on no trade can have been missed; None: not now.
 
-    __slots__ = ("_building", "_close", "_due", "_kept", "_next_s", "_told", "late", "whole_ns")
+    `closed_ns`: the end of the newest minute that is known for good; None before there is one.
+    """
+
+    __slots__ = ("_building", "_close", "_due", "_kept", "_next_s", "_told", "closed_ns", "late", "whole_ns")
 
     def __init__(self, now_ns: int) -> None:
         self.whole_ns: int | None = None
+        self.closed_ns: int | None = None
         self.late = 0
         self._building: dict[int, Minute] = {}
         self._next_s = now_ns // SECOND_NS // MINUTE_S * MINUTE_S  # the first minute that is not over
@@ -153,11 +157,13 @@ class Candles:
         """Minutes of `span` that still wait for REST."""
         return [start for start in self._due if span.start_s <= start <= span.end_s and start not in self._told]
 
-    def seed(self, bars: tuple[Bar, ...]) -> None:
-        """Remember minutes of before the start, for the longer candles."""
+    def seed(self, bars: tuple[Bar, ...], until_s: int) -> None:
+        """Remember minutes of before the start, for the longer candles; with `until_s` the last of them ended."""
         self._kept |= {bar.start_s: bar for bar in bars}
         if bars and self._close is None:
             self._close = bars[-1].close
+        if bars:
+            self.closed_ns = max(self.closed_ns or 0, until_s * SECOND_NS)
 
     def _release(self) -> Progress:
         out: list[Closed] = []
@@ -175,6 +181,7 @@ class Candles:
     def _out(self, start: int, bar: Bar) -> None:
         del self._due[0], self._told[start]
         self._close = bar.close
+        self.closed_ns = max(self.closed_ns or 0, (start + MINUTE_S) * SECOND_NS)
         self._kept[start] = bar
         for old in [key for key in self._kept if key <= start - KEPT_MINUTES * MINUTE_S]:
             del self._kept[old]

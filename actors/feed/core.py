@@ -309,6 +309,7 @@ def _as_quote(state: Feed, bid: "L2Update", ask: "L2Update", deep_ns: int | None
         fresh_ns=max(state.venue_ns, state.vouched_ns),
         received_ns=state.received_ns,
         sequence=state.sequence,
+        candle_ns=state.history.candles.closed_ns,
     )
 
 

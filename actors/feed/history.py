@@ -127,6 +127,6 @@ class History:
             return
         bars = without_holes(tuple(bar for bar in message.bars if bar.start_s <= span.end_s), span.granularity_s)
         if span.granularity_s == MINUTE_S:
-            self.candles.seed(bars)
+            self.candles.seed(bars, span.end_s + MINUTE_S)
         history = CandleHistory(product_id=self._product_id, granularity_s=span.granularity_s, bars=bars)
         out += [Tell(to=reader, message=history) for reader in self._to(span.granularity_s)]

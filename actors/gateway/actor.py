@@ -7,9 +7,10 @@ from actors.gateway.edge import HttpEdge, Observe
 from actors.runtime.role import Context, Role
 from protocol.coinbase.keys import SigningKey
 from protocol.journal import Released
-from protocol.risk import EpochChanged
+from protocol.risk import ClockJumped, EpochChanged
 from protocol.transport import CallAnswered, CallBroken
 from protocol.venue import (
+    GetBook,
     GetFees,
     ListAccounts,
     ListCandles,
@@ -28,6 +29,7 @@ QUESTIONS = (
     ListAccounts,
     ListProducts,
     ListCandles,
+    GetBook,
     GetFees,
     PreviewOrder,
 )
@@ -40,7 +42,7 @@ def role(
     return Role(
         step=step,
         initial=partial(initial, settings),
-        accepts=(Released, RequestCancel, CallAnswered, CallBroken, EpochChanged, *QUESTIONS),
+        accepts=(Released, RequestCancel, CallAnswered, CallBroken, EpochChanged, ClockJumped, *QUESTIONS),
         journaled=False,
         edge=lambda: HttpEdge(context.run.rest_url, key, context.epoch, context.heartbeat, token_life_s, observe),
     )

@@ -22,10 +22,12 @@ from protocol.orders import OrderNotFound, OrderReported, OrderSpec, Side, TimeI
 from protocol.venue import (
     AccountsListed,
     Balance,
+    BookListed,
     CandlesListed,
     FeesKnown,
     FillRecord,
     FillsListed,
+    GetBook,
     GetFees,
     ListAccounts,
     ListCandles,
@@ -99,7 +101,7 @@ def lane(asked: Asked) -> Lane:
             return Lane.DRILL
         case Released():
             return Lane.EXIT_CANCEL if asked.submit.spec.side is Side.SELL else Lane.PRIVATE
-        case ListProducts() | ListCandles() | AskTime():
+        case ListProducts() | ListCandles() | GetBook() | AskTime():
             return Lane.PUBLIC
     return Lane.PRIVATE
 
@@ -130,6 +132,8 @@ def request(work: Work) -> Request:
             return _request(Endpoint.PUBLIC_PRODUCTS, query_)
         case ListCandles() as asked:
             return _candles(asked)
+        case GetBook() as asked:
+            return _request(Endpoint.PUBLIC_BOOK, queries.BookQuery(product_id=asked.product_id, limit=1))
         case GetFees():
             return _request(Endpoint.TRANSACTION_SUMMARY, queries.SummaryQuery(product_type="SPOT"))
         case PreviewOrder() as asked:
@@ -176,6 +180,14 @@ def answer(work: Work, body: bytes, now_ns: int) -> Work | Message:
                 product_id=asked.product_id,
                 granularity_s=asked.granularity_s,
                 bars=bars,
+            )
+        case GetBook() as asked:
+            book = border.decode_book(body).pricebook
+            return BookListed(
+                request_id=asked.request_id,
+                product_id=asked.product_id,
+                bid=translate.best(book.bids),
+                ask=translate.best(book.asks),
             )
         case GetFees() as asked:
             tier = border.decode_fees(body)

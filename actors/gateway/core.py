@@ -18,7 +18,7 @@ from protocol.instants import SECOND_NS
 from protocol.journal import Released
 from protocol.lifecycle import Recover, Wake
 from protocol.orders import CancelAnswered, PlaceRefused, PlaceUnknown
-from protocol.risk import EpochChanged
+from protocol.risk import ClockJumped, EpochChanged
 from protocol.transport import CallAnswered, CallBroken, HttpCall, SignWith
 from protocol.venue import LookUpOrder, Query, QueryFailed, RequestCancel, VenueHealth
 
@@ -27,6 +27,9 @@ CANCELS_PER_CALL = 100
 _ORDER = (Lane.EXIT_CANCEL, Lane.PRIVATE, Lane.DRILL, Lane.PUBLIC)
 _PLACE_AGAIN_NS = SECOND_NS // 5
 _CLOCK_AGAIN_NS = 5 * SECOND_NS
+_CLOCK_LIMIT_NS = 150_000_000  # TIME1
+_PROBE_AFTER = 3
+"""So many errors in a row, and the venue is asked whether it is there at all."""
 _MASK = (1 << 64) - 1
 
 
@@ -98,6 +101,8 @@ def _handle(state: Gateway, message: Message, now_ns: int) -> tuple[Gateway, Eff
         case Wake():
             return _woken(state, message.timer, now_ns)
         case Recover():
+            return _ask_time(state, now_ns)
+        case ClockJumped():
             return _ask_time(state, now_ns)
         case EpochChanged() if not message.killed:
             return replace(state, epoch=message.epoch), NO_EFFECTS
@@ -368,16 +373,28 @@ def _timed(state: Gateway, work: Work, message: CallAnswered, now_ns: int) -> tu
     except BadWire:
         state, effects = _untimed(state, now_ns)
         return state, (*effects, Count(metric="trader_wire_malformed_total"))
-    offset_ns = venue_ns - (work.begun_ns + now_ns) // 2
-    health = replace(state.health, clock_offset_ns=offset_ns)
+    offset_ns, error_ns = venue_ns - (work.begun_ns + now_ns) // 2, (now_ns - work.begun_ns) // 2
+    health = replace(
+        state.health, clock_offset_ns=offset_ns, clock_error_ns=error_ns, clock_ns=now_ns, probe_failed=False
+    )
     state = _unparked(replace(state, health=health))
-    return state, (SignWith(offset_ns=offset_ns), Tell(to="risk", message=health))
+    off = abs(offset_ns) - error_ns > _CLOCK_LIMIT_NS
+    again = (SetTimer(timer="clock", due_ns=now_ns + _again_ns(state)),) if off else NO_EFFECTS
+    told = tuple(Tell(to=name, message=health) for name in ("risk", "portfolio"))
+    return state, (SignWith(offset_ns=offset_ns), *told, *again)
 
 
 def _untimed(state: Gateway, now_ns: int) -> tuple[Gateway, Effects]:
     """The venue's clock was not heard: ask again soon, and sign what waits for it with what is known."""
-    again_ns = min(state.settings.clock_ns, _CLOCK_AGAIN_NS)
-    return _unparked(state), (SetTimer(timer="clock", due_ns=now_ns + again_ns),)
+    news = not state.health.probe_failed
+    state = replace(state, health=replace(state.health, probe_failed=True))
+    told = (Tell(to="risk", message=state.health),) if news else NO_EFFECTS
+    return _unparked(state), (SetTimer(timer="clock", due_ns=now_ns + _again_ns(state)), *told)
+
+
+def _again_ns(state: Gateway) -> int:
+    """When the next probe follows one that was no good."""
+    return min(state.settings.clock_ns, _CLOCK_AGAIN_NS)
 
 
 def _unparked(state: Gateway) -> Gateway:
@@ -406,4 +423,9 @@ def _noted(state: Gateway, work: Work, status: int, now_ns: int) -> tuple[Gatewa
         failing = health.auth_failing and not signed
         health = replace(health, consecutive_errors=0, auth_failing=failing, last_success_ns=now_ns)
     told = replace(health, last_success_ns=0) != replace(before, last_success_ns=0)
-    return replace(state, health=health), (Tell(to="risk", message=health),) if told else NO_EFFECTS
+    state = replace(state, health=health)
+    effects: Effects = (Tell(to="risk", message=health),) if told else NO_EFFECTS
+    if health.consecutive_errors == _PROBE_AFTER and not isinstance(work.asked, AskTime):
+        state, asked = _ask_time(state, now_ns)
+        effects = (*effects, *asked)
+    return state, effects

@@ -6,7 +6,7 @@ from decimal import Decimal
 from protocol.coinbase import orders as wire
 from protocol.coinbase.border import decode_create_answer
 from protocol.coinbase.orders import CreateOrder, DatedLimit, Limit, Market, OrderConfiguration, chosen, first_reason
-from protocol.coinbase.rest import Account, Candle, Product
+from protocol.coinbase.rest import Account, Candle, Level, Product
 from protocol.coinbase.wire import (
     BadWire,
     format_rfc3339,
@@ -203,3 +203,8 @@ def bars(rows: Iterable[Candle], granularity_s: int, now_ns: int) -> tuple[Bar, 
 def bps(rate: str) -> Decimal:
     """A fee rate given as a fraction, in basis points."""
     return Decimal(rate) * BPS
+
+
+def best(levels: tuple[Level, ...]) -> tuple[Decimal, Decimal] | None:
+    """Price and size of a side's best level; None of an empty side."""
+    return (Decimal(levels[0].price), Decimal(levels[0].size)) if levels else None

@@ -12,7 +12,7 @@ from protocol.orders import IntentDone, OrderUpdate, Targets
 from protocol.policy import Policy
 from protocol.portfolio import Reconcile
 from protocol.strategy import UniverseView
-from protocol.venue import AccountsListed, FillsListed, OpenOrdersListed, QueryFailed, UserStream
+from protocol.venue import AccountsListed, FillsListed, OpenOrdersListed, QueryFailed, UserStream, VenueHealth
 
 _DEFAULT_HOLD_S = 72 * 3600
 
@@ -56,6 +56,7 @@ def role(context: Context) -> Role[Portfolio]:
             ProductsKnown,
             UniverseView,
             UserStream,
+            VenueHealth,
         ),
         store_prefix=STORE_PREFIX,
     )

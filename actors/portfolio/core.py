@@ -39,6 +39,7 @@ from protocol.venue import (
     OpenOrdersListed,
     QueryFailed,
     UserStream,
+    VenueHealth,
 )
 
 LEDGER_KEY = "portfolio/ledger"
@@ -83,6 +84,8 @@ def _fact(state: Portfolio, message: Message) -> tuple[Portfolio, Effects]:
             return replace(state, rules={r.product_id: r for r in message.products}), NO_EFFECTS
         case UniverseView():
             return replace(state, regime=message.regime), NO_EFFECTS
+        case VenueHealth() if message.clock_offset_ns is not None:
+            return replace(state, clock_offset_ns=message.clock_offset_ns), NO_EFFECTS
         case UserStream() if message.up:  # what happened while it was down is only in the lists
             return state, (_ask_fills(state, "fills/stream"),)
     return state, NO_EFFECTS

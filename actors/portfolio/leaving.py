@@ -37,7 +37,7 @@ def _exit(state: Portfolio, position: Position, quote: Quote, now_ns: int) -> tu
     """
     product, rules = position.product_id, state.settings.rules
     run = state.exits.get(product)
-    if now_ns - quote.fresh_ns > state.settings.quote_age_ns:
+    if now_ns + state.clock_offset_ns - quote.fresh_ns > state.settings.quote_age_ns:
         return state, NO_EFFECTS
     if run is None:
         state, code = _called(state, position, quote, now_ns)

@@ -45,7 +45,8 @@ class Asked(Value, frozen=True, kw_only=True):
 class Portfolio(Value, frozen=True, kw_only=True):
     """The portfolio's state. Only `ledger` is durable; the rest is seen again after a restart.
 
-    `past` are the last settled orders by venue id: a fill that comes late is still theirs.
+    `past` are the last settled orders by venue id: a fill that comes late is still theirs. `clock_offset_ns`: the
+    venue's clock minus ours.
     """
 
     settings: Settings
@@ -65,3 +66,4 @@ class Portfolio(Value, frozen=True, kw_only=True):
     queued: tuple[Reconcile, ...] = ()
     reconciled: bool = False
     unavailable: str = "accounts"
+    clock_offset_ns: int = 0

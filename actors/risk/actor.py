@@ -8,11 +8,24 @@ from actors.risk.state import Risk
 from actors.runtime.role import Context, Role
 from protocol.instants import SECOND_NS
 from protocol.journal import StoreTrouble
+from protocol.lifecycle import ActorExited
 from protocol.market import FeedState, ProductsKnown, Quote
 from protocol.orders import IntentDone, OrderUpdate
 from protocol.policy import OTHER_THEME, ExecutionPolicy, FeeSource, Policy
-from protocol.portfolio import ExitWanted, FillApplied, PortfolioView
-from protocol.risk import EpochChanged, LaneLoad, OperatorOrder, Pause, ProposalBatch, Resume, WatchdogSeen, WhatIf
+from protocol.portfolio import ExitWanted, FillApplied, PeakReset, PortfolioView, PositionsRebuilt
+from protocol.risk import (
+    ClearCooldown,
+    ClockJumped,
+    ConfigDrift,
+    EpochChanged,
+    LaneLoad,
+    OperatorOrder,
+    Pause,
+    ProposalBatch,
+    Resume,
+    WatchdogSeen,
+    WhatIf,
+)
 from protocol.strategy import Regime, UniverseView
 from protocol.venue import FeesKnown, QueryFailed, VenueHealth
 
@@ -66,11 +79,15 @@ def limits(policy: Policy) -> Limits:
         count_external=risk.count_external_positions,
         external_buffer_pct=risk.external_exposure_buffer_pct,
         quote_age_ns=int(policy.staleness.quote_age_s * SECOND_NS),
+        candle_age_ns=int(policy.staleness.candle_age_s * SECOND_NS),
+        transport_lag_ns=int(policy.staleness.transport_lag_s * SECOND_NS),
         max_spread_bps=policy.execution.hard_max_spread_bps,
         max_move_sigma=policy.breakers.max_move_sigma,
         max_stop_loss_pct=policy.strategy.max_stop_loss_pct,
         depth_multiple=risk.require_depth_mult,
         max_api_errors=policy.breakers.max_consecutive_api_errors,
+        api_error_window_ns=policy.breakers.api_error_window_s * SECOND_NS,
+        max_volatility_pct=policy.breakers.max_realized_volatility_pct,
         min_eligible=universe.min_eligible_assets,
         protective_exits_when_halted=risk.protective_exits_when_halted,
         sizing=policy.sizing.method,
@@ -135,6 +152,12 @@ def role(context: Context) -> Role[Risk]:
             QueryFailed,
             Pause,
             Resume,
+            ConfigDrift,
+            ClockJumped,
+            ClearCooldown,
+            ActorExited,
+            PeakReset,
+            PositionsRebuilt,
         ),
         store_prefix=STORE_PREFIX,
     )

@@ -1,22 +1,21 @@
 """The risk actor: the only way from a wish to an order. Judges, sizes, reserves, latches, and tells the state."""
 
-from decimal import Decimal
 from typing import TypeVar
 
 from msgspec.structs import replace
 
-from actors.risk import exposure, fees, gates, judgement, reservations, rules, trades
+from actors.risk import announce, exposure, fees, gates, judgement, latches, reservations, rules, staleness, trades
 from actors.risk.exposure import Exposure
 from actors.risk.judgement import Judged
 from actors.risk.snapshot import snapshot
 from actors.risk.state import Entry, Mark, Record, Reservation, Risk, pruned
 from protocol import codec
-from protocol.base import NO_EFFECTS, Effect, Effects, Message
+from protocol.base import NO_EFFECTS, Effects, Message
 from protocol.effects import Commit, Count, LogLine, Note, SetTimer, Tell
 from protocol.ids import IntentId, ProductId
 from protocol.instants import HOUR_NS, SECOND_NS
 from protocol.journal import StoreTrouble
-from protocol.lifecycle import Recover, StoreRecord, Wake
+from protocol.lifecycle import ActorExited, Recover, StoreRecord, Wake
 from protocol.market import FeedState, ProductsKnown, Quote
 from protocol.money import ZERO
 from protocol.orders import (
@@ -30,10 +29,13 @@ from protocol.orders import (
     Side,
     Status,
 )
-from protocol.portfolio import ExitWanted, FillApplied, PortfolioView
+from protocol.portfolio import ExitWanted, FillApplied, PeakReset, PortfolioView, PositionsRebuilt
 from protocol.risk import (
     Alert,
     BatchJudged,
+    ClearCooldown,
+    ClockJumped,
+    ConfigDrift,
     Decision,
     EpochChanged,
     LaneLoad,
@@ -44,7 +46,7 @@ from protocol.risk import (
     Reason,
     Resume,
     RiskView,
-    TradingState,
+    VerbAnswered,
     WatchdogSeen,
     WhatIf,
     WhatIfJudged,
@@ -57,13 +59,23 @@ T = TypeVar("T")
 RECORD_KEY = "risk/record"
 STORE_PREFIX = "risk/"
 VIEWERS = ("orders", "cycle", "control", "metrics")
+_NO_GATES = frozenset({Quote, ExitWanted, ProposalBatch, OperatorOrder, WhatIf, IntentDone, Recover})
+"""What moves no gate; a quote that grew old is found once a second."""
 _POST_ONLY = "POST_ONLY"
-_FILL_SLACK, _FILL_SLACK_USD = Decimal("1.05"), Decimal("0.20")  # execution.md §6
 _STOPS = frozenset({"stop_loss", "trailing_stop"})
 
 
 def step(risk: Risk, message: Message, now_ns: int) -> tuple[Risk, Effects]:
-    """Advance the risk actor by one message."""
+    """Advance the risk actor by one message; whoever is concerned hears at once what it does to the gates."""
+    nxt, effects = _handled(risk, message, now_ns)
+    if type(message) in _NO_GATES:
+        return nxt, effects
+    nxt, told, desk = announce.changes(nxt, now_ns)
+    viewed = _tell_view(nxt, now_ns) if desk and type(message) is not Wake else NO_EFFECTS
+    return nxt, (*effects, *told, *viewed)
+
+
+def _handled(risk: Risk, message: Message, now_ns: int) -> tuple[Risk, Effects]:
     match message:
         case Quote():
             return replace(risk, quotes={**risk.quotes, message.product_id: message}), NO_EFFECTS
@@ -85,7 +97,7 @@ def step(risk: Risk, message: Message, now_ns: int) -> tuple[Risk, Effects]:
             key = reservations.name(message.side, message.correlation)
             return replace(risk, reserved=_without(risk.reserved, key)), NO_EFFECTS
         case EpochChanged():
-            return _epoch(risk, message, now_ns)
+            return _epoch(risk, message)
         case Recover():
             return _recover(risk, message, now_ns)
         case Wake():
@@ -94,33 +106,64 @@ def step(risk: Risk, message: Message, now_ns: int) -> tuple[Risk, Effects]:
 
 
 def _fact(risk: Risk, message: Message, now_ns: int) -> tuple[Risk, Effects]:
-    """Facts of the moment; where one moves the trading state, everybody hears it at once."""
+    """Facts of the moment, and what people and the runtime say."""
     match message:
         case FeedState():
             nxt = replace(risk, feeds={**risk.feeds, message.product_id: message.status})
         case ProductsKnown():
             nxt = replace(risk, rules={r.product_id: r for r in message.products})
         case VenueHealth():
-            nxt = replace(risk, health=message)
+            nxt = latches.health(risk, message, now_ns)
         case WatchdogSeen():
             nxt = replace(risk, watchdog_alive=message.alive, watchdog_age_s=message.beat_age_s)
         case StoreTrouble():
             nxt = replace(risk, store_trouble="" if message.ok else message.kind)
         case LaneLoad():
-            full = risk.full_lanes | {message.actor} if message.over else risk.full_lanes - {message.actor}
-            nxt = replace(risk, full_lanes=full)
+            nxt = latches.lanes(risk, message)
         case UniverseView():
-            nxt = replace(risk, regime=message.regime, eligible=len(message.eligible))
+            nxt = latches.cycle(risk, message)
+        case ClockJumped():
+            nxt = latches.jumped(risk, message)
+        case ConfigDrift():
+            nxt = latches.drifted(risk, message)
         case FeesKnown():
             return _fees(risk, message, now_ns)
+        case _:
+            return _people(risk, message, now_ns)
+    return nxt, NO_EFFECTS
+
+
+def _people(risk: Risk, message: Message, now_ns: int) -> tuple[Risk, Effects]:
+    """What people and the supervisor have to say goes on record."""
+    match message:
         case Pause():
             mark = Mark(reason=message.reason, by=message.by, since_ns=now_ns)
-            return _keep(risk, replace(risk.record, paused=mark), now_ns)
+            return _keep(risk, replace(risk.record, paused=mark))
         case Resume():
-            return _keep(risk, replace(risk.record, paused=None), now_ns)
-        case _:
-            return risk, NO_EFFECTS
-    return nxt, _announced(risk, nxt, now_ns)
+            return _keep(risk, replace(risk.record, paused=None))
+        case ActorExited():
+            return _keep(risk, latches.crashed(risk.record, message, now_ns))
+        case PeakReset():
+            return _keep(risk, latches.peak_reset(risk.record, message))
+        case PositionsRebuilt():
+            return _keep(risk, replace(risk.record, accounting=None))
+        case ClearCooldown():
+            return _uncooled(risk, message)
+    return risk, NO_EFFECTS
+
+
+def _uncooled(risk: Risk, asked: ClearCooldown) -> tuple[Risk, Effects]:
+    product = asked.product_id
+    found = product in risk.record.cooldown_until_ns
+    text = f"{product} has no cooldown any more" if found else f"{product} has no cooldown"
+    told = Tell(to=asked.reply_to, message=VerbAnswered(request_id=asked.request_id, done=found, text=text))
+    if not found:
+        return risk, (told,)
+    left = {p: until for p, until in risk.record.cooldown_until_ns.items() if p != product}
+    record = replace(risk.record, cooldown_until_ns=left)
+    log = LogLine(level="info", event="cooldown_cleared", fields=(("product", product), ("by", asked.by)))
+    risk, kept = _keep(risk, record)
+    return risk, (*kept, told, log)
 
 
 # --- start and time -----------------------------------------------------------------------------------------------
@@ -130,6 +173,7 @@ def _recover(risk: Risk, message: Recover, now_ns: int) -> tuple[Risk, Effects]:
     value = next((r.value for r in message.records if r.key == RECORD_KEY), None)
     if value is not None:
         risk = replace(risk, record=codec.decode_value(value, Record))
+    risk = announce.quietly(risk, now_ns)
     return risk, (*_tell_view(risk, now_ns), SetTimer(timer="view", due_ns=now_ns + SECOND_NS), *_ask_fees(now_ns))
 
 
@@ -143,7 +187,8 @@ def _fees(risk: Risk, message: FeesKnown, now_ns: int) -> tuple[Risk, Effects]:
     if not fees.changed(risk.fees, message):
         return nxt, NO_EFFECTS
     text = f"the venue's fees are {message.maker_bps} bps as maker, {message.taker_bps} bps as taker"
-    return nxt, (_alert("fees_changed", "WARNING", text, now_ns),)
+    said = Alert(kind="fees_changed", severity="WARNING", subject="desk", message=text, context=(), at_ns=now_ns)
+    return nxt, (Note(message=said),)
 
 
 def _woken(risk: Risk, timer: str, now_ns: int) -> tuple[Risk, Effects]:
@@ -151,6 +196,7 @@ def _woken(risk: Risk, timer: str, now_ns: int) -> tuple[Risk, Effects]:
         return risk, _ask_fees(now_ns)
     again = SetTimer(timer="view", due_ns=now_ns + SECOND_NS)
     risk = replace(risk, record=pruned(risk.record, now_ns), reserved=reservations.standing(risk, now_ns))
+    risk = staleness.looked(risk, now_ns)
     return risk, (*_tell_view(risk, now_ns), again)
 
 
@@ -269,8 +315,8 @@ def _order(risk: Risk, order: OrderState, now_ns: int) -> tuple[Risk, Effects]:
     if not order.settled:
         orders[coid] = order
     risk = replace(risk, orders=orders, reserved=reservations.with_order(risk.reserved, order, now_ns))
-    if _overfilled(order) and risk.record.accounting is None:
-        return _mismatch(risk, order, now_ns)
+    if latches.overfilled(order) and coid not in risk.record.mismatched:
+        return _keep(risk, latches.mismatch(risk.record, order, now_ns))
     if _refused(order) and (known is None or not known.terminal):
         return _rejected(risk, order, now_ns)
     if order.settled and order.spec.side is Side.SELL and coid in risk.nets:
@@ -291,27 +337,10 @@ def _late_purchase(risk: Risk, order: OrderState, now_ns: int) -> bool:
     return working and gates.stopped(gates.tripped(risk, now_ns))
 
 
-def _overfilled(order: OrderState) -> bool:
-    """Filled for more than was ordered, beyond what prices explain (execution.md §6)."""
-    spec = order.spec
-    price = spec.limit_price or order.intent.ask
-    if spec.side is Side.SELL:  # a sale may well bring in more than its limit
-        price = max(price, order.intent.ask)
-    ordered = spec.quote_size if spec.base_size is None else spec.base_size * price
-    return order.filled_value > (ordered or ZERO) * _FILL_SLACK + _FILL_SLACK_USD
-
-
-def _mismatch(risk: Risk, order: OrderState, now_ns: int) -> tuple[Risk, Effects]:
-    reason = f"{order.client_order_id} filled for {order.filled_value}, more than was ordered"
-    mark = Mark(reason=reason, by="desk", since_ns=now_ns)
-    risk, kept = _keep(risk, replace(risk.record, accounting=mark), now_ns)
-    return risk, (*kept, _alert("accounting_mismatch", "CRITICAL", reason, now_ns))
-
-
 def _rejected(risk: Risk, order: OrderState, now_ns: int) -> tuple[Risk, Effects]:
     product = order.spec.product_id
     record = replace(risk.record, rejections_ns=(*risk.record.rejections_ns, now_ns))
-    return _keep(risk, _cooled(record, product, now_ns + risk.limits.cooldown_failed_ns), now_ns)
+    return _keep(risk, _cooled(record, product, now_ns + risk.limits.cooldown_failed_ns))
 
 
 def _outcome(risk: Risk, order: OrderState, now_ns: int) -> tuple[Risk, Effects]:
@@ -326,7 +355,7 @@ def _outcome(risk: Risk, order: OrderState, now_ns: int) -> tuple[Risk, Effects]
         record = replace(record, loss_streak=0)
     elif net < ZERO:
         record = replace(record, loss_streak=record.loss_streak + 1, last_loss_ns=now_ns)
-    return _keep(risk, record, now_ns)
+    return _keep(risk, record)
 
 
 def _filled(risk: Risk, fill: FillApplied, now_ns: int) -> tuple[Risk, Effects]:
@@ -341,7 +370,7 @@ def _filled(risk: Risk, fill: FillApplied, now_ns: int) -> tuple[Risk, Effects]:
     record = trades.with_fill(risk.record, fill, held_usd=held_usd, dust_usd=risk.limits.dust_usd, now_ns=now_ns)
     record = _cooled(record, fill.product_id, now_ns + risk.limits.cooldown_fill_ns)
     record = replace(record, last_trade_ns={**record.last_trade_ns, fill.product_id: now_ns})
-    risk, effects = _keep(risk, record, now_ns)
+    risk, effects = _keep(risk, record)
     side = "BUY" if fill.buy else "SELL"
     ask = _ask_fees(now_ns) if fees.disagrees(risk.fees, fill) else NO_EFFECTS
     return risk, (*effects, *ask, Count(metric="trader_fills_total", labels=(("side", side),)))
@@ -360,18 +389,9 @@ def _viewed(risk: Risk, view: PortfolioView, now_ns: int) -> tuple[Risk, Effects
     nxt = replace(risk, view=view, unseen=())
     record = gates.with_stops(risk.record, view, risk.limits, now_ns)
     if record == risk.record:
-        return nxt, _announced(risk, nxt, now_ns)
-    nxt, kept = _keep(nxt, record, now_ns)
-    alerts = tuple(
-        _alert(code, "CRITICAL", f"{code} reached", now_ns)
-        for code, before, after in (
-            ("daily_stop", risk.record.stopped_day, record.stopped_day),
-            ("weekly_stop", risk.record.stopped_week, record.stopped_week),
-            ("max_drawdown", risk.record.drawdown, record.drawdown),
-        )
-        if before != after
-    )
-    return nxt, (*kept, *_cancel_buys(nxt, "stop"), *alerts)
+        return nxt, NO_EFFECTS
+    nxt, kept = _keep(nxt, record)
+    return nxt, (*kept, *_cancel_buys(nxt, "stop"))
 
 
 def _cancel_buys(risk: Risk, reason: str) -> Effects:
@@ -379,24 +399,18 @@ def _cancel_buys(risk: Risk, reason: str) -> Effects:
     return tuple(Tell(to="orders", message=CancelOrder(client_order_id=o.client_order_id, reason=reason)) for o in buys)
 
 
-def _epoch(risk: Risk, message: EpochChanged, now_ns: int) -> tuple[Risk, Effects]:
+def _epoch(risk: Risk, message: EpochChanged) -> tuple[Risk, Effects]:
     if message.epoch < risk.record.epoch:
         return risk, NO_EFFECTS
-    before, risk = risk, replace(risk, latch_heard=True)
+    risk = replace(risk, latch_heard=True)
     mark = Mark(reason=message.reason, by=message.by, since_ns=message.at_ns) if message.killed else None
     record = replace(risk.record, epoch=message.epoch, killed=mark)
-    if record == risk.record:
-        return risk, _announced(before, risk, now_ns)
-    risk, kept = _keep(risk, record, now_ns)
-    if not message.killed:
-        return risk, kept
-    return risk, (*kept, _alert("kill_switch", "CRITICAL", message.reason, now_ns))
+    return (risk, NO_EFFECTS) if record == risk.record else _keep(risk, record)
 
 
-def _keep(risk: Risk, record: Record, now_ns: int) -> tuple[Risk, Effects]:
-    """Make a changed record durable and tell what it does to the trading state."""
-    nxt = replace(risk, record=record)
-    return nxt, (_commit(record), *_announced(risk, nxt, now_ns))
+def _keep(risk: Risk, record: Record) -> tuple[Risk, Effects]:
+    """Make a changed record durable."""
+    return (replace(risk, record=record), (_commit(record),)) if record != risk.record else (risk, NO_EFFECTS)
 
 
 def _commit(record: Record) -> Commit:
@@ -404,16 +418,6 @@ def _commit(record: Record) -> Commit:
 
 
 # --- saying it ----------------------------------------------------------------------------------------------------
-
-
-def _announced(before: Risk, after: Risk, now_ns: int) -> Effects:
-    """The view, at once, when the trading state is not what it was."""
-    changed = _state(before, now_ns) is not _state(after, now_ns)
-    return _tell_view(after, now_ns) if changed else NO_EFFECTS
-
-
-def _state(risk: Risk, now_ns: int) -> TradingState:
-    return gates.strictest(gates.tripped(risk, now_ns))
 
 
 def _tell_view(risk: Risk, now_ns: int) -> Effects:
@@ -431,16 +435,13 @@ def _tell_view(risk: Risk, now_ns: int) -> Effects:
         loss_streak=risk.record.loss_streak,
         cooldowns=tuple(sorted(risk.record.cooldown_until_ns.items())),
         pending=tuple((product, book.pending(product)) for product in sorted(working)),
+        products=gates.of_products(risk, now_ns),
     )
     return tuple(Tell(to=name, message=view) for name in VIEWERS)
 
 
 def _book(risk: Risk) -> Exposure:
     return exposure.measure(risk.view, tuple(risk.orders.values()), risk.unseen, risk.limits)
-
-
-def _alert(kind: str, severity: str, message: str, now_ns: int) -> Effect:
-    return Note(message=Alert(kind=kind, severity=severity, subject="desk", message=message, context=(), at_ns=now_ns))
 
 
 def _without(items: dict[str, T], key: str) -> dict[str, T]:

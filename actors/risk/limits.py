@@ -62,15 +62,22 @@ class Limits(Value, frozen=True, kw_only=True):
     count_external: bool
     external_buffer_pct: Decimal
     quote_age_ns: int
+    candle_age_ns: int
+    transport_lag_ns: int
     reference: str = "BTC-USD"
     max_spread_bps: Decimal
     max_move_sigma: Decimal
     max_stop_loss_pct: Decimal
     depth_multiple: Decimal
     max_api_errors: int
+    api_error_window_ns: int
+    max_volatility_pct: float
     min_eligible: int
     reject_burst: int = 3
     reject_window_ns: int = 600 * SECOND_NS
+    crash_burst: int = 2
+    crash_window_ns: int = 300 * SECOND_NS
+    clock_limit_ns: int = 150_000_000
     protective_exits_when_halted: bool = True
     sizing: SizingMethod = SizingMethod.RISK_PARITY
     fixed_size_usd: Decimal

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
+from actors.risk import staleness
 from actors.risk.exposure import Exposure
 from actors.risk.reservations import standing
 from actors.risk.state import Record, Risk
@@ -13,7 +14,6 @@ from actors.risk.trades import is_add, opens
 from protocol.base import Value
 from protocol.ids import ProductId
 from protocol.instants import DAY_NS, HOUR_NS, SECOND_NS
-from protocol.market import FeedStatus
 from protocol.money import PCT, ZERO
 from protocol.orders import MIGHT_REST, Purpose, Side, Status
 from protocol.risk import Bound, Gate, Reason, TradingState, Verdict
@@ -121,14 +121,19 @@ def _fact(code: Reason, passed: bool, detail: str, *, halts: bool = False) -> tu
 
 
 def stale_data(case: Case, risk: Risk, now_ns: int) -> tuple[Verdict, ...]:
-    """The decision's quote is live and young enough (ST1)."""
-    quote = risk.quotes.get(case.product_id)
-    if quote is None:
-        return _fact(Reason.STALE_DATA, False, "no quote")
-    if risk.feeds.get(case.product_id) is not FeedStatus.LIVE:
+    """The decision's data is live and young enough (ST1); what went stale is entered after two fresh cycles again."""
+    product = case.product_id
+    entry = case.side is Side.BUY and case.purpose is not Purpose.DRILL
+    ages = staleness.ages(risk, product, now_ns, candle=entry)
+    unknown = next((age.detail for age in ages if age.value_s is None), "")
+    if product in risk.quotes and not staleness.live(risk, product):
         return _fact(Reason.STALE_DATA, False, "feed is not live")
-    age = Decimal(now_ns - quote.fresh_ns) / SECOND_NS
-    return _at_most(Reason.STALE_DATA, age, Decimal(risk.limits.quote_age_ns) / SECOND_NS, "s", "quote age")
+    if unknown:
+        return _fact(Reason.STALE_DATA, False, unknown)
+    if entry and staleness.waiting(risk, product):
+        return _fact(Reason.STALE_DATA, False, "went stale and has not been fresh for two cycles")
+    shown = next((age for age in ages if not age.passed), ages[0])
+    return _at_most(Reason.STALE_DATA, shown.value_s or ZERO, shown.limit_s or ZERO, "s", shown.detail)
 
 
 def stale_market(_case: Case, risk: Risk, now_ns: int) -> tuple[Verdict, ...]:
@@ -143,8 +148,8 @@ def stale_market(_case: Case, risk: Risk, now_ns: int) -> tuple[Verdict, ...]:
 
 
 def _fresh(product: ProductId, risk: Risk, now_ns: int) -> bool:
-    quote, live = risk.quotes.get(product), risk.feeds.get(product) is FeedStatus.LIVE
-    return live and quote is not None and now_ns - quote.fresh_ns <= risk.limits.quote_age_ns
+    quoted = staleness.ages(risk, product, now_ns, candle=False)
+    return staleness.live(risk, product) and all(age.passed for age in quoted)
 
 
 def product_disabled(case: Case, risk: Risk, _now_ns: int) -> tuple[Verdict, ...]:

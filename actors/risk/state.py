@@ -13,6 +13,7 @@ from protocol.market import FeedStatus, ProductRules, Quote
 from protocol.money import ZERO
 from protocol.orders import OrderState, Side
 from protocol.portfolio import FillApplied, PortfolioView
+from protocol.risk import Gate
 from protocol.strategy import Regime
 from protocol.venue import FeesKnown, VenueHealth
 
@@ -60,7 +61,8 @@ class Record(Value, frozen=True, kw_only=True):
     """The durable part: what a restart must not forget.
 
     `closed` is by strategy; `running_usd` what trades that are not closed yet have realised, by correlation;
-    `entry_ids` the last fills that were counted, so that none counts twice.
+    `entry_ids` the last fills that were counted, so that none counts twice; `mismatched` the last orders that were
+    found to have filled for too much, so that none trips again what people have cleared.
     """
 
     killed: Mark | None = None
@@ -80,6 +82,10 @@ class Record(Value, frozen=True, kw_only=True):
     closed: dict[str, Closed] = field(default_factory=dict)
     running_usd: dict[str, Decimal] = field(default_factory=dict)
     entry_ids: tuple[str, ...] = ()
+    daily: Mark | None = None
+    weekly: Mark | None = None
+    crashes_ns: tuple[int, ...] = ()
+    mismatched: tuple[str, ...] = ()
 
 
 class Share(Value, frozen=True, kw_only=True):
@@ -116,7 +122,14 @@ class Reservation(Value, frozen=True, kw_only=True):
 
 
 class Risk(Value, frozen=True, kw_only=True):
-    """The risk actor's state. `unseen`: fills booked since the last view, whose positions it therefore lacks."""
+    """The risk actor's state. `unseen`: fills booked since the last view, whose positions it therefore lacks.
+
+    `lanes`: who has more events waiting than half of the bound, and whether it was all of it. `errors_ns`: when the
+    venue's present row of errors grew; `api_down` holds until one succeeds. `off_clock`: measurements in a row that
+    found our clock off; `jumped_ns`: the wall clock was set then. `calm_cycles`: None, or how many cycles in a row
+    volatility has been bearable again. `known` are the gates last announced, by name; `seen_fresh` the products (and
+    "", the market) that have been fresh at all, `held` those that went stale since, with the fresh cycles in a row.
+    """
 
     limits: Limits
     record: Record = Record()
@@ -133,7 +146,17 @@ class Risk(Value, frozen=True, kw_only=True):
     watchdog_alive: bool = True
     watchdog_age_s: float = 0.0
     store_trouble: str = ""
-    full_lanes: frozenset[str] = frozenset()
+    lanes: dict[str, bool] = field(default_factory=dict)
+    errors_ns: tuple[int, ...] = ()
+    api_down: bool = False
+    off_clock: int = 0
+    jumped_ns: int = 0
+    calm_cycles: int | None = None
+    volatility_pct: float | None = None
+    drift: Mark | None = None
+    known: dict[str, Gate] = field(default_factory=dict)
+    seen_fresh: frozenset[str] = frozenset()
+    held: dict[str, int] = field(default_factory=dict)
     regime: Regime = Regime.CHOP
     eligible: int | None = None
     fees: FeesKnown | None = None
@@ -146,5 +169,6 @@ def pruned(record: Record, now_ns: int) -> Record:
         entries=tuple(e for e in record.entries if now_ns - e.at_ns < DAY_NS),
         cooldown_until_ns={p: t for p, t in record.cooldown_until_ns.items() if t > now_ns},
         rejections_ns=tuple(t for t in record.rejections_ns if now_ns - t < HOUR_NS),
+        crashes_ns=tuple(t for t in record.crashes_ns if now_ns - t < HOUR_NS),
         bought=tuple(b for b in record.bought if now_ns - b.at_ns < DAY_NS),
     )

@@ -62,7 +62,8 @@ class Node:
         *,
         journal: str | None = "recorder",
         escalate: Callable[[str], None] = _log.critical,
-        overflow: Callable[[str, int], None] | None = None,
+        overflow: Callable[[str, int, int], None] | None = None,
+        crashed: Callable[[ActorExited], None] | None = None,
         edges: Mapping[str, Callable[[], Edge]] | None = None,
         virtual: bool = False,
         first_seq: int | None = None,
@@ -82,7 +83,8 @@ class Node:
         self._virtual = virtual
         self._escalate = escalate
         self._overflow = overflow
-        self._over: set[str] = set()
+        self._crashed = crashed
+        self._over: dict[str, bool] = {}
         self._asks: SimpleQueue[bool] = SimpleQueue()
         self._supervisor: threading.Thread | None = None
         self._stop_reason = ""
@@ -131,24 +133,27 @@ class Node:
         self.tree.exited(shell, exit_)
 
     def overflow(self, box: Mailbox) -> None:
-        """Reports an event lane over its bound, once per excursion."""
-        if box.name not in self._over:
-            self._over.add(box.name)
-            waiting = len(box.event)
-            _log.error("event lane of %s holds %d, over its bound of %d", box.name, waiting, box.bound)
+        """Reports an event lane over half of its bound, and over all of it, once each per excursion."""
+        waiting = len(box.event)
+        full = waiting > box.bound
+        if self._over.get(box.name, False) or (box.name in self._over and not full):
+            return
+        self._over[box.name] = full
+        _log.error("event lane of %s holds %d of at most %d", box.name, waiting, box.bound)
+        if full:
             self.metrics.count("trader_event_lane_overflows_total", (("actor", metrics.label(box.name)),))
-            if self._overflow is not None:
-                self._overflow(box.name, waiting)
+        if self._overflow is not None:
+            self._overflow(box.name, waiting, box.bound)
 
     def _look_at_lanes(self) -> None:
         for box in self.directory.boxes():
             waiting = len(box.event)
-            if waiting > box.bound:
+            if waiting > box.bound // 2:
                 self.overflow(box)
-            elif box.name in self._over and waiting < box.bound // 2:
-                self._over.discard(box.name)
+            elif box.name in self._over and waiting < box.bound // 4:
+                del self._over[box.name]
                 if self._overflow is not None:
-                    self._overflow(box.name, waiting)
+                    self._overflow(box.name, waiting, box.bound)
 
     # --- what the tree needs --------------------------------------------------------------------------------------
 
@@ -175,7 +180,7 @@ class Node:
         box = self.directory.targets.get(name)
         if isinstance(box, Mailbox):
             self.totals.fold(box)
-            self._over.discard(name)
+            self._over.pop(name, None)
         self.directory.forget(name)
 
     def tell(self, to: str, message: Message) -> None:
@@ -191,6 +196,8 @@ class Node:
         if not exit_.normal:
             _log.error("%s ended: %s; %s", exit_.name, exit_.error, decision)
             self._say(exit_)
+            if self._crashed is not None:
+                self._crashed(exit_)
 
     # --- dead letters ---------------------------------------------------------------------------------------------
 

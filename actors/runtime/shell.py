@@ -130,7 +130,7 @@ class Shell(pykka.Actor):
             return
         if self.drafts and self.valid():
             self._append()
-        if len(self.box.event) > self.box.bound:
+        if len(self.box.event) > self.box.bound // 2:
             self.services.overflow(self.box)
 
     def begin(self) -> None:

@@ -34,6 +34,7 @@ def settings(policy: Policy) -> Settings:
         min_eligible=universe.min_eligible_assets,
         red_flags=universe.red_flags,
         ban_ns=universe.ban_s * SECOND_NS,
+        volatility_h=policy.breakers.volatility_lookback_h,
     )
 
 

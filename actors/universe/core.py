@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from actors.universe import flags
 from actors.universe.eligibility import Case, TierRules, judge, order_usd
 from actors.universe.membership import build
-from actors.universe.regime import LOOKBACK, Detector, Reading, change, detect, follow
+from actors.universe.regime import LOOKBACK, Detector, Reading, change, detect, follow, realised_pct
 from actors.universe.state import Record, Universe
 from protocol import codec
 from protocol.base import NO_EFFECTS, Effect, Effects, Message
@@ -192,6 +192,7 @@ def _spoken(state: Universe, reading: Reading, outcomes: list[Asset | Exclusion]
         eligible=tuple(o for o in outcomes if isinstance(o, Asset)),
         excluded=tuple(o for o in outcomes if isinstance(o, Exclusion)),
         flags=tuple(flag for _, flag in sorted(state.flags.items())),
+        volatility_24h_pct=realised_pct([bar.close for bar in state.hours], state.settings.volatility_h),
     )
 
 

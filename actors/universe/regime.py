@@ -44,6 +44,11 @@ def detect(closes: Sequence[float]) -> Reading:
     return Reading(regime=regime, confidence=confidence, trend_pct=trend, volatility_pct=volatility)
 
 
+def realised_pct(closes: Sequence[float], hours: int) -> float | None:
+    """Volatility of the last `hours` hourly moves, per cent a year; None with too few closes to tell."""
+    return _annualised_pct(closes[-hours - 1 :]) if len(closes) > hours else None
+
+
 def _annualised_pct(closes: Sequence[float]) -> float:
     moves = [(b / a - 1) * 100 for a, b in itertools.pairwise(closes)]
     mean = math.fsum(moves) / len(moves)

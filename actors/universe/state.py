@@ -26,6 +26,7 @@ class Settings(Value, frozen=True, kw_only=True):
     min_eligible: int
     red_flags: tuple[str, ...]
     ban_ns: int
+    volatility_h: int = 24
 
     def products(self) -> tuple[ProductId, ...]:
         """Every configured product."""

@@ -12,7 +12,7 @@ from tests.support.invariants import of_journal, same_trace
 from tests.support.settled import ledger_totals, venue_totals
 from tests.support.storms import Storm
 
-PAUSES = {Reason.REJECTION_BURST}
+PAUSES = {Reason.REJECTION_BURST, Reason.EXCEPTION_BURST, Reason.STALE_DATA}
 """Gates that end by their own clock, later than the calm that is waited for."""
 NAMED: tuple[int, ...] = ()
 """Seeds that once failed; each stays."""

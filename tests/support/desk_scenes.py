@@ -73,6 +73,7 @@ def quote(product: str = BTC, bid: str = "99.99", ask: str = "100.01", **changes
         fresh_ns=at,
         received_ns=at,
         sequence=1,
+        candle_ns=at,
     )
     return replace(parts, **changes)
 

@@ -227,12 +227,29 @@ def test_a_public_401_says_nothing_about_the_credentials_and_starts_no_storm():
 def test_the_clock_s_offset_is_taken_at_the_middle_of_the_round_trip():
     room = Room().tell(Recover())
     assert room.calls[-1].endpoint == "TIME"
-    room.later(0.4).answer(clock(START_NS + 2 * SECOND_NS))
-    offset_ns = 2 * SECOND_NS - SECOND_NS // 5
+    room.later(0.4).answer(clock(START_NS + SECOND_NS // 4))
+    offset_ns = SECOND_NS // 4 - SECOND_NS // 5
     assert room.health.clock_offset_ns == offset_ns
     assert SignWith(offset_ns=offset_ns) in room.effects
     assert len(room.later(59.0).made("TIME")) == 1
     assert len(room.later(1.0).made("TIME")) == 2
+
+
+@pytest.mark.req("TIME1")
+def test_a_clock_that_is_off_for_certain_is_measured_again_in_five_seconds():
+    room = Room().tell(Recover())
+    room.later(0.4).answer(clock(START_NS + SECOND_NS))
+    assert (room.health.clock_offset_ns, room.health.clock_error_ns) == (SECOND_NS * 4 // 5, SECOND_NS // 5)
+    assert len(room.later(4.9).made("TIME")) == 1
+    assert len(room.later(0.2).made("TIME")) == 2
+
+
+def test_a_failed_probe_is_told_until_a_good_one():
+    room = Room().tell(Recover())
+    room.broken("timeout")
+    assert room.health.probe_failed
+    room.later(5.0).answer(clock(room.now_ns))
+    assert not room.health.probe_failed
 
 
 @pytest.mark.parametrize(

@@ -59,8 +59,8 @@ def store(kind):
     return StoreTrouble(ok=not kind, kind=kind, detail="")
 
 
-def lane(*, over):
-    return LaneLoad(actor="orders", waiting=1000, over=over)
+def lane(waiting):
+    return LaneLoad(actor="orders", waiting=waiting, bound=1000)
 
 
 def losses(count, first=0):
@@ -94,7 +94,7 @@ TABLE = {
     "accounting mismatch": ((OVERFILLED,), {}, HALTED, "accounting_mismatch", NOTHING),
     "401 persists": ((health(auth_failing=True),), {}, HALTED, "credentials", NOTHING),
     "store cannot be written": ((store("failed"),), {}, HALTED, "store_failure", NOTHING),
-    "a full event lane": ((lane(over=True),), {}, HALTED, "event_lane", NOTHING),
+    "a full event lane": ((lane(1000),), {}, HALTED, "event_lane", NOTHING),
     "store full": ((store("full"),), {}, REDUCING, "store_failure", SALES),
     "not reconciled": ((replace(HELD, reconciled=False),), {}, HALTED, "not_reconciled", NOTHING),
     "daily stop": ((LOST_A_DAY,), {}, REDUCING, "daily_stop", SALES),
@@ -311,7 +311,7 @@ CLEARS = {
     "a good signed probe clears credentials": (health(auth_failing=True), health()),
     "a store that can be written again": (store("failed"), store("")),
     "a watchdog that beats again": (DOWN, WatchdogSeen(alive=True, beat_age_s=0.1)),
-    "a lane that was worked off": (lane(over=True), lane(over=False)),
+    "a lane that was worked off": (lane(1000), lane(249)),
     "a regime that is over": (universe(Regime.CRASH), universe()),
     "enough eligible products": (universe(eligible=0), universe()),
 }

@@ -291,7 +291,7 @@ def test_an_event_lane_over_its_bound_is_reported_and_nothing_is_dropped():
 
     member = Member(child=Child(name="a", group="core"), role=lambda _: Role(step, lambda: 0, (Add,)), bound=50)
     pump.start()
-    node = live((member,), {"core": pump}, overflow=lambda name, waiting: reports.append((name, waiting)))
+    node = live((member,), {"core": pump}, overflow=lambda *said: reports.append(said))
     for number in range(100):
         node.directory.tell("a", Add(number=number))
     until(lambda: reports)
