@@ -53,11 +53,15 @@ class Note(Effect, frozen=True, kw_only=True, tag="effect.note"):
 
 
 class Spawn(Effect, frozen=True, kw_only=True, tag="effect.spawn"):
-    """Start a child of a registered `kind` under `name` and give it `first`, unless that name is already alive."""
+    """Start a child of a registered `kind` under `name` and give it `first`, unless that name is already alive.
+
+    `fresh`: the name was made just now, so that nothing can be stored under it, and its first incarnation need not ask.
+    """
 
     name: str
     kind: str
     first: Message
+    fresh: bool = False
 
 
 class Retire(Effect, frozen=True, kw_only=True, tag="effect.retire"):

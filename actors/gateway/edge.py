@@ -67,7 +67,8 @@ class HttpEdge:
         """Open the session; connections are made when first needed and kept warm."""
         self._port = port
         connector = aiohttp.TCPConnector(limit=64, keepalive_timeout=60.0)
-        self._session = aiohttp.ClientSession(connector=connector, auto_decompress=True)
+        jar = aiohttp.DummyCookieJar()  # the venue's edge sets cookies that mean nothing to it
+        self._session = aiohttp.ClientSession(connector=connector, cookie_jar=jar, auto_decompress=True)
 
     def perform(self, effect: Effect) -> None:
         """Start a call, or take the venue's clock over."""

@@ -234,7 +234,7 @@ def _try_step(desk: Desk, run: Run, now_ns: int) -> tuple[Desk, Effects]:
         created_ns=now_ns,
     )
     desk = replace(desk, runs={**desk.runs, run.intent_id: run})
-    return _owned(desk, order), (_spawn(order),)
+    return _owned(desk, order), (replace(_spawn(order), fresh=True),)
 
 
 def _shadow(desk: Desk, run: Run, spec: OrderSpec, now_ns: int) -> tuple[Desk, Effects]:

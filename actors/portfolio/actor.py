@@ -28,6 +28,7 @@ def settings(policy: Policy) -> Settings:
         retry_ns=int(exits.retry_every_s * SECOND_NS),
         crash_stop_mult=exits.crash_stop_mult,
         bull_target_mult=exits.bull_target_mult,
+        outlier_sigma=policy.breakers.max_move_sigma,
         max_spread_bps=policy.execution.hard_max_spread_bps,
         confirm_ns=int(exits.confirm_s * SECOND_NS),
     )

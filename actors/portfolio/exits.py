@@ -27,7 +27,7 @@ class ExitRules(Value, frozen=True, kw_only=True):
     retry_ns: int = 2 * SECOND_NS
     crash_stop_mult: Decimal = ONE
     bull_target_mult: Decimal = ONE
-    outlier_sigma: float = 6.0
+    outlier_sigma: Decimal = Decimal(6)
     max_spread_bps: Decimal = Decimal(80)
     confirm_ns: int = SECOND_NS // 4
 

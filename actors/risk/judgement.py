@@ -9,7 +9,7 @@ from actors.risk import methods, rules, sizing
 from actors.risk.reservations import name, standing
 from actors.risk.rules import Case
 from actors.risk.sizing import Ask, Grant
-from actors.risk.snapshot import Snapshot, after, snapshot
+from actors.risk.snapshot import Snapshot, after, gates_alone
 from actors.risk.state import Closed, Risk
 from actors.risk.trades import opens
 from protocol.base import Value
@@ -114,7 +114,7 @@ def leave(wanted: ExitWanted, risk: Risk, now_ns: int) -> Judged:
     """Judge an exit: only what stops every sale may stop it. A new try replaces whatever the last one still held."""
     held = {k: r for k, r in risk.reserved.items() if k != name(Side.SELL, wanted.correlation)}
     risk = replace(risk, reserved=held)
-    snap = snapshot(risk, risk.regime, now_ns)
+    snap = gates_alone(risk, now_ns)
     usd = wanted.quantity * wanted.bid
     case = replace(_case(wanted.product_id, Side.SELL, Purpose.EXIT, usd, snap), base=wanted.quantity)
     verdicts = rules.judge(case, risk, now_ns)

@@ -45,6 +45,12 @@ def snapshot(risk: Risk, regime: Regime, now_ns: int) -> Snapshot:
     )
 
 
+def gates_alone(risk: Risk, now_ns: int) -> Snapshot:
+    """For what adds nothing: an exit waits for no sum over the book."""
+    nothing = Exposure(nav_usd=None, stakes=(), foreign=())
+    return Snapshot(exposure=nothing, slots=0, gates=gates.tripped(risk, now_ns), regime=risk.regime)
+
+
 def _slots(book: Exposure, regime: Regime, limits: Limits) -> int:
     """Free slots (risk.md §4): positions and working purchases that are worth one occupy one a product."""
     floor = max(limits.dust_usd, limits.min_notional_usd / 4, _LEAST_SLOT_USD)

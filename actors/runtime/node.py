@@ -125,7 +125,7 @@ class Node:
 
     def spawn(self, parent: str, spawn: Spawn, cause: int) -> None:
         """Starts a child of a kind and gives it its first message; nothing where the name is alive."""
-        if self.tree.spawn(spawn.name, spawn.kind):
+        if self.tree.spawn(spawn.name, spawn.kind, fresh=spawn.fresh):
             self.directory.tell(spawn.name, spawn.first, parent, cause)
 
     def exited(self, shell: Shell, exit_: ActorExited) -> None:

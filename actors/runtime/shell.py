@@ -86,6 +86,8 @@ class Shell(pykka.Actor):
         self.journaled = role.journaled and services.journal is not None
         self.state: Any = None
         self.begun = self.recovered = self.retiring = self.ended = False
+        self.fresh = False
+        """Nothing can be stored under this name yet."""
         self.gated = True
         self.pending: Pending | None = None
         self.held: list[Envelope] = []
@@ -141,7 +143,7 @@ class Shell(pykka.Actor):
             self.port = EdgePort(self, self.role.edge())
             self.port.edge.bind(self.port)
         prefix, now = self.role.store_prefix, self.now_ns()
-        if prefix is None:
+        if prefix is None or self.fresh:
             self.send(self.name, Recover(), 0, now)
         else:
             self.send(self._recorder(), Load(prefix=prefix, reply_to=self.name), 0, now)

@@ -73,6 +73,7 @@ class Record:
     history: deque[int] = field(default_factory=lambda: deque(maxlen=64))
     beat: int = 0
     beat_at_ns: int = 0
+    fresh: bool = False
 
 
 @dataclass(slots=True)
@@ -108,8 +109,11 @@ class Tree:
 
     # --- from any context -----------------------------------------------------------------------------------------
 
-    def spawn(self, name: str, kind: str) -> bool:
-        """Starts a child of a kind; False: that name is alive (or is being restarted), or everything is stopping."""
+    def spawn(self, name: str, kind: str, *, fresh: bool = False) -> bool:
+        """Starts a child of a kind; False: that name is alive (or is being restarted), or everything is stopping.
+
+        `fresh`: nothing can be stored under the name before its first incarnation.
+        """
         if name in self.records or self._stages is not None:
             return False
         member = self._members[self._order[kind]]
@@ -121,6 +125,7 @@ class Tree:
             shutdown_s=member.child.shutdown_s,
         )
         record = self.records[name] = Record(member, child, self._order[kind])
+        record.fresh = fresh
         self._start(record)
         return True
 
@@ -196,6 +201,7 @@ class Tree:
 
         def made(shell: Shell) -> None:
             record.shell, shell.beat, record.beat_at_ns = shell, record.beat, self._now_ns()
+            shell.fresh, record.fresh = record.fresh, False
 
         try:
             self._host.launch(record.member, record.child.name, made)

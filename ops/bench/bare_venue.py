@@ -26,7 +26,7 @@ HELD = Decimal(1000)
 LOT = Decimal(1)
 """An order is called filled after so many base units, so that the same position can be left again and again."""
 TOP, NEAR, FLOOR = Decimal("100.00"), 10, Decimal("97.00")
-"""Bids rest in `NEAR` steps of a cent below `TOP`, and below `FLOOR`; taking the near ones away is the fall."""
+"""Bids rest in `NEAR` steps of a cent below `TOP`, and below `FLOOR`; in a fall the near ones go and offers follow."""
 TICK = Decimal("0.01")
 FILLED_AFTER_S = 0.005
 SIZES = ("35", "125", "250", "500")
@@ -89,19 +89,19 @@ class BareVenue:
     # --- market data ----------------------------------------------------------------------------------------------
 
     def fall(self, product: ProductId) -> int:
-        """Let the bid fall below every stop, and expect an order; returns when the frame left, monotonic ns."""
+        """Let the market fall below every stop, and expect an order; returns when the frame left, monotonic ns."""
         self._fallen.add(product)
         line = self._line(product)
         self.arrived[product] = asyncio.get_running_loop().create_future()
-        gone = [_level("bid", price, "0") for price in _near()]
+        gone = [*(_level("bid", price, "0") for price in _near()), *(_level("offer", price, "250") for price in _low())]
         left_ns = time.monotonic_ns()
         line.send("l2_data", {"type": "update", "product_id": product, "updates": gone})
         return left_ns
 
     def rise(self, product: ProductId) -> None:
-        """Put the bids back."""
+        """Put the market back."""
         self._fallen.discard(product)
-        back = [_level("bid", price, "250") for price in _near()]
+        back = [*(_level("offer", price, "0") for price in _low()), *(_level("bid", price, "250") for price in _near())]
         self._line(product).send("l2_data", {"type": "update", "product_id": product, "updates": back})
 
     @property
@@ -284,6 +284,11 @@ def stamp() -> str:
 
 def _near() -> list[Decimal]:
     return [TOP - TICK * step for step in range(1, NEAR + 1)]
+
+
+def _low() -> list[Decimal]:
+    """Offers while it is down: as near to the bid as before, for an exit waits when a spread goes wide."""
+    return [FLOOR + TICK * step for step in range(1, NEAR)]
 
 
 def _book() -> Iterator[dict[str, str]]:
