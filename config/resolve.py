@@ -9,8 +9,8 @@ import msgspec
 
 from config.files import Config
 from config.schema import Section
-from config.schema_market import Band, Thresholds, Tier, TierMultipliers, UniverseFile
-from config.schema_policy import Lane
+from config.schema_market import Band, ModularSignals, Thresholds, Tier, TierMultipliers, TrendFilter, UniverseFile
+from config.schema_policy import Fallback, Lane
 from config.schema_policy import RegimeRow as RegimeSection
 from protocol import policy as resolved
 from protocol.ids import ProductId
@@ -38,7 +38,9 @@ def resolve(config: Config) -> resolved.Policy:
         universe=_universe(config),
         regime=_regime(config),
         triggers=_triggers(config),
+        auto_tune=_auto_tune(config),
         strategy=_strategy(config),
+        ignore_assets=tuple(asset.upper() for asset in config.policy.portfolio.ignore_assets),
         staleness=_staleness(config),
         breakers=_breakers(config),
         loop=_loop(config),
@@ -282,10 +284,61 @@ def _triggers(config: Config) -> resolved.TriggerPolicy:
         max_triggers_per_cycle=signals.max_triggers_per_cycle,
         min_score=float(signals.min_trigger_score),
         min_confidence=float(signals.min_trigger_confidence),
+        only_upside=config.policy.triggers.only_upside,
+        outlier_enabled=breakers.check_price_outliers,
         outlier_max_deviation_pct=float(breakers.max_price_deviation_pct),
         outlier_min_volume_ratio=float(breakers.min_volume_ratio),
         outlier_lookback_bars=breakers.outlier_lookback_periods,
+        atr_filter_enabled=breakers.enable_atr_filter,
+        atr_lookback_bars=breakers.atr_lookback_periods,
         synthetic_minutes_max_pct=float(config.policy.staleness.synthetic_minutes_max_pct),
+        trend=_trend(signals.trend_filter),
+        bounce_min_pct=float(signals.reversal_confirm.bounce_min_pct),
+        z_max=float(signals.mean_reversion.max_z_score),
+        z_lookback_h=signals.mean_reversion.lookback_hours,
+        fallback=_fallback(config.policy.triggers.fallback),
+        modular=_modular(config.signals.modular),
+    )
+
+
+def _trend(trend: TrendFilter) -> resolved.TrendFilter:
+    return resolved.TrendFilter(
+        ema_h=trend.ema_hours,
+        slope_h=trend.slope_lookback_hours,
+        min_slope_pct_h=float(trend.min_slope_pct_per_hour),
+    )
+
+
+def _fallback(fallback: Fallback) -> resolved.FallbackScan:
+    return resolved.FallbackScan(
+        enabled=fallback.enabled,
+        min_streak=fallback.min_no_trigger_streak,
+        relax_share=float(fallback.relax_pct),
+        max_new=fallback.max_new,
+        allow_downside=fallback.allow_downside,
+    )
+
+
+def _modular(modular: ModularSignals) -> resolved.ModularSignals:
+    return resolved.ModularSignals(
+        enabled=modular.enabled,
+        momentum_trending_pct=float(modular.momentum_trending_pct),
+        momentum_pct=float(modular.momentum_pct),
+        deviation_pct=float(modular.mean_reversion_pct),
+    )
+
+
+def _auto_tune(config: Config) -> resolved.AutoTunePolicy:
+    tune = config.app.auto_tune
+    return resolved.AutoTunePolicy(
+        allowed=tune.allow_in_live or config.app.app.mode is not resolved.Mode.LIVE,
+        zero_trigger_cycles=tune.zero_trigger_cycles,
+        move_15m_delta_pct=float(tune.loosen.pct_change_15m_delta),
+        move_60m_delta_pct=float(tune.loosen.pct_change_60m_delta),
+        min_conviction_delta=float(tune.loosen.min_conviction_delta),
+        move_15m_floor_pct=float(tune.floors.pct_change_15m),
+        move_60m_floor_pct=float(tune.floors.pct_change_60m),
+        min_conviction_floor=float(tune.floors.min_conviction),
     )
 
 
@@ -294,6 +347,7 @@ def _threshold(regime: Regime, row: Thresholds) -> resolved.ThresholdRow:
         regime=regime,
         move_15m_pct=float(row.pct_change_15m),
         move_60m_pct=float(row.pct_change_60m),
+        volume_ratio=float(row.volume_ratio_1h_vs_24h),
         atr_min_mult=float(row.atr_filter_min_mult),
     )
 
@@ -343,6 +397,8 @@ def _breakers(config: Config) -> resolved.BreakerPolicy:
         max_realized_volatility_pct=float(breakers.max_realized_volatility_pct),
         volatility_lookback_h=breakers.volatility_lookback_hours,
         rate_limit_cooldown_s=breakers.rate_limit_cooldown_seconds,
+        move_window_s=breakers.outlier_window_s,
+        move_min_samples=breakers.outlier_min_samples,
         max_move_sigma=breakers.max_move_sigma,
     )
 

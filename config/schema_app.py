@@ -71,6 +71,41 @@ class Monitoring(Section, frozen=True, kw_only=True):
     metrics_port: Annotated[int, key("port", "where metrics are read", "0", "65535")] = 9090
 
 
+class Loosening(Section, frozen=True, kw_only=True):
+    """How far thresholds give way."""
+
+    pct_change_15m_delta: Annotated[Decimal, key("% points", "of chop's 15-minute move", "-10", "0")] = Decimal("-0.2")
+    pct_change_60m_delta: Annotated[Decimal, key("% points", "of chop's 60-minute move", "-10", "0")] = Decimal("-0.3")
+    min_conviction_delta: Annotated[Decimal, key("0 to 1, negative", "of the least conviction", "-1", "0")] = Decimal(
+        "-0.02"
+    )
+
+
+class LooseningFloors(Section, frozen=True, kw_only=True):
+    """Where they stop."""
+
+    pct_change_15m: Annotated[Decimal, key("%", "a smaller move is noise in any drought", "0", "100", over=True)] = (
+        Decimal("1.2")
+    )
+    pct_change_60m: Annotated[Decimal, key("%", "a smaller move is noise in any drought", "0", "100", over=True)] = (
+        Decimal("2.5")
+    )
+    min_conviction: Annotated[Decimal, key("0 to 1", "below it nothing is proposed, whatever happens", "0", "1")] = (
+        Decimal("0.30")
+    )
+
+
+class AutoTune(Section, frozen=True, kw_only=True):
+    """Loosening in a drought of triggers, in memory and once; it ends when a trigger comes back (pipeline.md §9)."""
+
+    zero_trigger_cycles: Annotated[int, key("cycles", "so many without a trigger are a drought", "1", "10000")] = 12
+    allow_in_live: Annotated[
+        bool, key("switch", "real money waits for real signals unless a person says otherwise")
+    ] = False
+    loosen: Loosening = field(default_factory=Loosening)
+    floors: LooseningFloors = field(default_factory=LooseningFloors)
+
+
 class AppFile(Section, frozen=True, kw_only=True):
     """`app.yaml`. What is missing here has its safest value."""
 
@@ -78,5 +113,6 @@ class AppFile(Section, frozen=True, kw_only=True):
     exchange: Exchange = field(default_factory=Exchange)
     auth: Auth = field(default_factory=Auth)
     loop: Loop = field(default_factory=Loop)
+    auto_tune: AutoTune = field(default_factory=AutoTune)
     logging: Logging = field(default_factory=Logging)
     monitoring: Monitoring = field(default_factory=Monitoring)

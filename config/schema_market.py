@@ -192,6 +192,9 @@ class Thresholds(Section, frozen=True, kw_only=True):
 
     pct_change_15m: Annotated[Decimal, key("%", "a smaller move of 15 minutes is noise", "0", "100", over=True)]
     pct_change_60m: Annotated[Decimal, key("%", "a smaller move of 60 minutes is noise", "0", "100", over=True)]
+    volume_ratio_1h_vs_24h: Annotated[
+        Decimal, key("x mean volume of 24 h", "less volume in an hour is no spike", "1", "24", over=True)
+    ]
     atr_filter_min_mult: Annotated[
         Decimal, key("x median ATR of a week", "a market that sleeps gives no signal", "0", "10")
     ]
@@ -205,6 +208,33 @@ class ThresholdTable(Section, frozen=True, kw_only=True):
     bear: Thresholds
 
 
+class ReversalConfirm(Section, frozen=True, kw_only=True):
+    """What counts as a sign that a reversal is real."""
+
+    bounce_min_pct: Annotated[
+        Decimal, key("% above the low", "less is the spread going to and fro", "0", "100", over=True)
+    ] = Decimal("0.6")
+
+
+class TrendFilter(Section, frozen=True, kw_only=True):
+    """The trend a reversal needs: a moving average that rises."""
+
+    ema_hours: Annotated[int, key("hourly closes", "the average's length", "2", "100")] = 21
+    slope_lookback_hours: Annotated[int, key("h", "over which its slope is taken", "1", "24")] = 3
+    min_slope_pct_per_hour: Annotated[
+        Decimal, key("%/h", "a flatter average is a falling knife taking breath", "-10", "10")
+    ] = Decimal("0.05")
+
+
+class MeanReversion(Section, frozen=True, kw_only=True):
+    """The mean reversion trigger, tier 1 in chop only."""
+
+    max_z_score: Annotated[
+        Decimal, key("standard deviations", "how far under its mean a close must lie", "-10", "-0.1")
+    ] = Decimal("-1.2")
+    lookback_hours: Annotated[int, key("hourly closes", "of which mean and deviation are taken", "3", "167")] = 24
+
+
 class SignalTriggers(Section, frozen=True, kw_only=True):
     """Which triggers count."""
 
@@ -214,12 +244,31 @@ class SignalTriggers(Section, frozen=True, kw_only=True):
         Decimal("0.2")
     )
     min_trigger_confidence: Annotated[Decimal, key("0 to 1", "less sure ones are dropped", "0", "1")] = Decimal("0.5")
+    reversal_confirm: ReversalConfirm = field(default_factory=ReversalConfirm)
+    trend_filter: TrendFilter = field(default_factory=TrendFilter)
+    mean_reversion: MeanReversion = field(default_factory=MeanReversion)
+
+
+class ModularSignals(Section, frozen=True, kw_only=True):
+    """Signals of 15-minute candles alone, beside the triggers (pipeline.md §5.5)."""
+
+    enabled: Annotated[bool, key("switch", "off: the triggers above are enough")] = False
+    momentum_trending_pct: Annotated[
+        Decimal, key("% in 12 h", "in bull and bear a smaller move is no momentum", "0", "100", over=True)
+    ] = Decimal(5)
+    momentum_pct: Annotated[
+        Decimal, key("% in 12 h", "elsewhere a smaller move is no momentum", "0", "100", over=True)
+    ] = Decimal(8)
+    mean_reversion_pct: Annotated[
+        Decimal, key("% off the mean of a day", "nearer there is nothing to revert", "0", "100", over=True)
+    ] = Decimal(3)
 
 
 class SignalsFile(Section, frozen=True, kw_only=True):
     """`signals.yaml`."""
 
     triggers: SignalTriggers
+    modular: ModularSignals = field(default_factory=ModularSignals)
 
 
 class Budget(Section, frozen=True, kw_only=True):

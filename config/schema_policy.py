@@ -76,9 +76,25 @@ class Breakout(Section, frozen=True, kw_only=True):
     lookback_hours: Annotated[int, key("h", "whose high must be passed", "2", "167")] = 24
 
 
+class Fallback(Section, frozen=True, kw_only=True):
+    """Smaller price moves, when nothing fires for long (pipeline.md §5.4)."""
+
+    enabled: Annotated[bool, key("switch", "off: no trigger is no trade")] = True
+    min_no_trigger_streak: Annotated[
+        int, key("scans without a trigger", "so many pass before it is tried", "0", "1000")
+    ] = 1
+    relax_pct: Annotated[Decimal, key("share of the thresholds, 0 to 0.9", "how much they give way", "0", "0.9")] = (
+        Decimal("0.3")
+    )
+    max_new: Annotated[int, key("triggers", "the best of them are kept", "1", "100")] = 1
+    allow_downside: Annotated[bool, key("switch", "whether a fall counts too, as a bounce to come")] = True
+
+
 class Triggers(Section, frozen=True, kw_only=True):
     """Triggers that need no regime table."""
 
+    only_upside: Annotated[bool, key("switch", "whether a falling move is no signal at all")] = False
+    fallback: Fallback = field(default_factory=Fallback)
     breakout: Breakout = field(default_factory=Breakout)
 
 
@@ -180,6 +196,14 @@ class Execution(Section, frozen=True, kw_only=True):
     ] = field(default_factory=lambda: [250, 500, 1000])
 
 
+class PortfolioSection(Section, frozen=True, kw_only=True):
+    """What of the account is looked at."""
+
+    ignore_assets: Annotated[
+        list[str], key("currencies", "holdings that nobody can price would leave the net value unknown")
+    ] = field(default_factory=list)
+
+
 class Governance(Section, frozen=True, kw_only=True):
     """What only people decide."""
 
@@ -210,6 +234,7 @@ class PolicyFile(Section, frozen=True, kw_only=True):
     )
     profiles: dict[str, RiskProfile]
     risk: Risk
+    portfolio: PortfolioSection = field(default_factory=PortfolioSection)
     staleness: Staleness
     circuit_breakers: CircuitBreakers
     exits: Exits

@@ -151,6 +151,15 @@ class CircuitBreakers(Section, frozen=True, kw_only=True):
     ] = Decimal(150)
     volatility_lookback_hours: Annotated[int, key("hourly bars", "which volatility is taken of", "3", "167")] = 24
     rate_limit_cooldown_seconds: Annotated[int, key("s", "no entries after the venue said too many", "0", "3600")] = 60
+    check_price_outliers: Annotated[bool, key("switch", "false lets far closes on thin volume trigger")] = True
+    enable_atr_filter: Annotated[bool, key("switch", "false lets sleepy assets trigger")] = True
+    atr_lookback_periods: Annotated[int, key("hourly bars", "true ranges averaged to one ATR", "2", "27")] = 14
+    outlier_window_s: Annotated[
+        int, key("s", "a jump of the mid within it is held against its usual moves", "5", "600")
+    ] = 60
+    outlier_min_samples: Annotated[
+        int, key("moves", "with fewer nobody knows what is usual, and nothing is judged", "10", "1000")
+    ] = 30
     max_price_deviation_pct: Annotated[
         Decimal, key("% off the mean close", "further away on thin volume is an outlier", "0", "100", over=True)
     ] = Decimal(10)

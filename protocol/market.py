@@ -86,7 +86,10 @@ class PublicTrade(Message, frozen=True, kw_only=True, tag="market.trade"):
 
 
 class Bar(Value, frozen=True, kw_only=True):
-    """One closed candle. `start_s` UNIX seconds; `volume` in base units; `synthetic`: a minute without trades."""
+    """One closed candle. `start_s` UNIX seconds; `volume` in base units; `synthetic`: without a trade.
+
+    `quiet_minutes`: how many minutes of a longer candle with trades had none, as far as we saw them ourselves.
+    """
 
     start_s: int
     open: float
@@ -95,6 +98,7 @@ class Bar(Value, frozen=True, kw_only=True):
     close: float
     volume: float
     synthetic: bool = False
+    quiet_minutes: int = 0
 
 
 class CandleClosed(Message, frozen=True, kw_only=True, tag="market.candle"):

@@ -268,12 +268,53 @@ class RegimePolicy(Value, frozen=True, kw_only=True):
 
 
 class ThresholdRow(Value, frozen=True, kw_only=True):
-    """Trigger thresholds of one regime: absolute moves in per cent, ATR against its own median."""
+    """Trigger thresholds of one regime: absolute moves in per cent, volume against its mean, ATR against its median."""
 
     regime: Regime
     move_15m_pct: float
     move_60m_pct: float
+    volume_ratio: float
     atr_min_mult: float
+
+
+class TrendFilter(Value, frozen=True, kw_only=True):
+    """What a reversal's trend must show: the slope, per cent an hour over `slope_h`, of the EMA of `ema_h` closes."""
+
+    ema_h: int
+    slope_h: int
+    min_slope_pct_h: float
+
+
+class FallbackScan(Value, frozen=True, kw_only=True):
+    """After more than `min_streak` scans without a trigger price moves shrink by `relax_share`; `max_new` are kept."""
+
+    enabled: bool
+    min_streak: int
+    relax_share: float
+    max_new: int
+    allow_downside: bool
+
+
+class ModularSignals(Value, frozen=True, kw_only=True):
+    """The signals of 15-minute candles alone; thresholds in per cent, the first of them in bull and bear."""
+
+    enabled: bool
+    momentum_trending_pct: float
+    momentum_pct: float
+    deviation_pct: float
+
+
+class AutoTunePolicy(Value, frozen=True, kw_only=True):
+    """Loosening after cycles without a trigger (pipeline.md §9). Deltas are negative; `allowed`: in this mode."""
+
+    allowed: bool
+    zero_trigger_cycles: int
+    move_15m_delta_pct: float
+    move_60m_delta_pct: float
+    min_conviction_delta: float
+    move_15m_floor_pct: float
+    move_60m_floor_pct: float
+    min_conviction_floor: float
 
 
 class TriggerPolicy(Value, frozen=True, kw_only=True):
@@ -284,10 +325,20 @@ class TriggerPolicy(Value, frozen=True, kw_only=True):
     max_triggers_per_cycle: int
     min_score: float
     min_confidence: float
+    only_upside: bool
+    outlier_enabled: bool
     outlier_max_deviation_pct: float
     outlier_min_volume_ratio: float
     outlier_lookback_bars: int
+    atr_filter_enabled: bool
+    atr_lookback_bars: int
     synthetic_minutes_max_pct: float
+    trend: TrendFilter
+    bounce_min_pct: float
+    z_max: float
+    z_lookback_h: int
+    fallback: FallbackScan
+    modular: ModularSignals
 
     def threshold(self, regime: Regime) -> ThresholdRow | None:
         """The thresholds of a regime; None where no trigger may fire."""
@@ -339,13 +390,18 @@ class StalenessPolicy(Value, frozen=True, kw_only=True):
 
 
 class BreakerPolicy(Value, frozen=True, kw_only=True):
-    """When the venue's trouble, or a price that jumps, stops entries. `max_move_sigma`: standard deviations in 60 s."""
+    """When the venue's trouble, or a price that jumps, stops entries. `max_move_sigma`: standard deviations in 60 s.
+
+    The mid's moves are measured over `move_window_s`, and against at least `move_min_samples` usual ones.
+    """
 
     max_consecutive_api_errors: int
     api_error_window_s: int
     max_realized_volatility_pct: float
     volatility_lookback_h: int
     rate_limit_cooldown_s: int
+    move_window_s: int
+    move_min_samples: int
     max_move_sigma: Decimal
 
 
@@ -399,6 +455,7 @@ class Monitoring(Value, frozen=True, kw_only=True):
 class Policy(Value, frozen=True, kw_only=True):
     """Everything effective in one run. `config_hash`: first 16 hex digits of SHA-256 over the effective configuration.
 
+    `ignore_assets` are currencies left out of NAV and caps (risk.md §10).
     `read_only` is the effective switch: true in every mode but LIVE, and in LIVE what the configuration says.
     """
 
@@ -413,6 +470,7 @@ class Policy(Value, frozen=True, kw_only=True):
     universe: UniversePolicy
     regime: RegimePolicy
     triggers: TriggerPolicy
+    auto_tune: AutoTunePolicy
     strategy: StrategyPolicy
     staleness: StalenessPolicy
     breakers: BreakerPolicy
@@ -421,3 +479,4 @@ class Policy(Value, frozen=True, kw_only=True):
     fees: Fees
     auth: Auth
     monitoring: Monitoring
+    ignore_assets: tuple[str, ...] = ()

@@ -149,7 +149,10 @@ class FlagAnswered(Message, frozen=True, kw_only=True, tag="strategy.flag_answer
 
 
 class Trigger(Value, frozen=True, kw_only=True):
-    """A signal on closed candles. `change_pct` signed; strength and confidence 0 to 1."""
+    """A signal on closed candles. `change_pct` signed; strength and confidence 0 to 1.
+
+    `qualifiers` are the signs that hold beside it (pipeline.md §5.3).
+    """
 
     product_id: ProductId
     kind: str
@@ -159,6 +162,7 @@ class Trigger(Value, frozen=True, kw_only=True):
     price: float
     volatility_pct: float
     metrics: tuple[tuple[str, float], ...]
+    qualifiers: tuple[str, ...] = ()
 
     @property
     def score(self) -> float:
@@ -198,6 +202,14 @@ class TradeProposal(Value, frozen=True, kw_only=True):
     created_ns: int
 
 
+class Overlay(Value, frozen=True, kw_only=True):
+    """Thresholds laid over the configured ones in a drought of triggers: chop's moves in per cent, and conviction."""
+
+    move_15m_pct: float
+    move_60m_pct: float
+    min_conviction: float
+
+
 class CycleOpened(Message, frozen=True, kw_only=True, tag="strategy.cycle"):
     """Cycle to the strategy host: decide on what is closed now. `held`: products with a position or working order."""
 
@@ -208,13 +220,17 @@ class CycleOpened(Message, frozen=True, kw_only=True, tag="strategy.cycle"):
 
 
 class ProposalsMade(Message, frozen=True, kw_only=True, tag="strategy.proposals"):
-    """The host's answer: merged and cut proposals, the triggers behind them, and why the rest was passed over."""
+    """The host's answer: merged and cut proposals, the triggers behind them, and why the rest was passed over.
+
+    `overlay`: what was laid over the configured thresholds; None: nothing.
+    """
 
     cycle: int
     proposals: tuple[TradeProposal, ...]
     triggers: tuple[Trigger, ...]
     passed: tuple[Passed, ...]
     elapsed_us: int
+    overlay: Overlay | None = None
 
 
 class AlphaDown(Message, frozen=True, kw_only=True, tag="strategy.alpha_down"):
@@ -248,6 +264,7 @@ class CycleRecord(Message, frozen=True, kw_only=True, tag="strategy.cycle_record
     excluded: tuple[Exclusion, ...]
     stages_us: tuple[tuple[str, int], ...]
     at_ns: int
+    overlay: Overlay | None = None
 
 
 class CycleView(Message, frozen=True, kw_only=True, tag="strategy.cycle_view"):

@@ -19,12 +19,13 @@ from protocol.lifecycle import Recover, Wake
 from protocol.money import ZERO
 from protocol.orders import IntentTaken
 from protocol.portfolio import PortfolioView, Reconcile, Reconciled
-from protocol.risk import BatchJudged, ProposalBatch, RiskView, TradingState
+from protocol.risk import Alert, BatchJudged, ProposalBatch, RiskView, TradingState
 from protocol.strategy import (
     AlphaDown,
     CycleOpened,
     CycleRecord,
     CycleView,
+    Overlay,
     Passed,
     ProposalsMade,
     Regime,
@@ -83,6 +84,7 @@ class Cycle(Value, frozen=True, kw_only=True):
     latencies_ms: tuple[float, ...] = ()
     portfolio: PortfolioView | None = None
     trading: TradingState = TradingState.HALTED
+    overlay: Overlay | None = None
     pending: tuple[tuple[ProductId, Decimal], ...] = ()
 
 
@@ -113,7 +115,8 @@ def _during(state: Cycle, cycle: Open, message: Message, now_ns: int) -> tuple[C
         case UniverseView() if cycle.stage == "universe":
             return _universe(state, cycle, message, now_ns)
         case ProposalsMade() if cycle.stage == "strategies" and message.cycle == cycle.number:
-            return _proposed(state, cycle, message, now_ns)
+            after, effects = _proposed(replace(state, overlay=message.overlay), cycle, message, now_ns)
+            return after, (*_loosened(state.overlay, message.overlay, now_ns), *effects)
         case BatchJudged() if cycle.stage == "risk" and message.cycle == cycle.number:
             return _judged(state, cycle, message, now_ns)
         case IntentTaken() if cycle.stage == "execution" and message.correlation in cycle.placing:
@@ -159,6 +162,22 @@ def _universe(state: Cycle, cycle: Open, view: UniverseView, now_ns: int) -> tup
 
 def _held(state: Cycle) -> tuple[ProductId, ...]:
     return tuple(p.product_id for p in state.portfolio.positions) if state.portfolio is not None else ()
+
+
+def _loosened(before: Overlay | None, laid: Overlay | None, now_ns: int) -> Effects:
+    """A person hears when thresholds are loosened in a drought of triggers (pipeline.md §9)."""
+    if before is not None or laid is None:
+        return NO_EFFECTS
+    text = f"no triggers for long: chop moves {laid.move_15m_pct:g} and {laid.move_60m_pct:g} %"
+    alert = Alert(
+        kind="thresholds_loosened",
+        severity="WARNING",
+        subject="strategy",
+        message=f"{text}, conviction {laid.min_conviction:g}, until one comes back",
+        context=(),
+        at_ns=now_ns,
+    )
+    return (Note(message=alert),)
 
 
 def _proposed(state: Cycle, cycle: Open, made: ProposalsMade, now_ns: int) -> tuple[Cycle, Effects]:
@@ -249,6 +268,7 @@ def _record(cycle: Open, reason: str, now_ns: int) -> CycleRecord:
         excluded=view.excluded if view is not None else (),
         stages_us=cycle.stages_us,
         at_ns=now_ns,
+        overlay=made.overlay if made is not None else None,
     )
 
 

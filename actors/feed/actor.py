@@ -1,6 +1,7 @@
 """Shells' particulars of the feed room: `market:<n>`, one connection, and `feed:<product>`, one product."""
 
 from actors.feed import connection, core
+from actors.feed.moves import Moves
 from actors.runtime.role import Context, Role
 from actors.runtime.stream_socket import Budget, Signer, StreamSocket
 from protocol.feed import (
@@ -31,11 +32,14 @@ def connection_role(
     )
 
 
-def role(_context: Context, product_id: ProductId, market: str, *, leader: bool = False) -> Role[core.Feed]:
+def role(context: Context, product_id: ProductId, market: str, *, leader: bool = False) -> Role[core.Feed]:
     """The feed of one product behind the connection named `market`. `leader`: its hours also make the regime."""
+    breakers = context.policy.breakers
     return Role(
         step=core.step,
-        initial=lambda: core.Feed(product_id, market, leader=leader),
+        initial=lambda: core.Feed(
+            product_id, market, leader=leader, moves=Moves(breakers.move_window_s, breakers.move_min_samples)
+        ),
         accepts=(FeedData, FeedPulse, FeedReset, FeedContinue, HistoryWanted, CandlesListed, QueryFailed),
         journaled=False,
     )

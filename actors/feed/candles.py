@@ -210,6 +210,7 @@ def merge(start_s: int, bars: list[Bar]) -> Bar:
         close=real[-1].close,
         volume=sum(bar.volume for bar in real),
         synthetic=real[0].synthetic,
+        quiet_minutes=0 if real[0].synthetic else sum(bar.synthetic for bar in bars),
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from actors.feed.book import Book
 from actors.feed.candles import numbers
 from actors.feed.history import ASK, History
+from actors.feed.moves import Moves
 from actors.runtime.stream import stamp_ns
 from protocol.base import Effect, Effects, Message
 from protocol.coinbase.wire import BadWire
@@ -70,11 +71,11 @@ class Feed:
         *("received_ns", "reset", "sequence", "status", "synced", "top", "venue_ns", "vouched_ns"),
     )
 
-    def __init__(self, product_id: ProductId, market: str, *, leader: bool = False) -> None:
+    def __init__(self, product_id: ProductId, market: str, *, leader: bool = False, moves: Moves | None = None) -> None:
         self.product_id = product_id
         self.name = f"feed:{product_id}"
         self.market = market
-        self.history = History(product_id, CANDLE_READERS, leader=leader)
+        self.history = History(product_id, CANDLE_READERS, leader=leader, moves=moves or Moves())
         self.book = Book()
         self.loading: Loading | None = None
         self.loads = 0
@@ -244,6 +245,7 @@ def _void(state: Feed, reason: str, out: list[Effect]) -> None:
 def _forget(state: Feed, status: FeedStatus, detail: str) -> None:
     state.book, state.loading, state.synced, state.crossed, state.top = Book(), None, False, None, None
     state.vouched_ns = 0
+    state.history.moves.broken()
     state.reset = (status, detail)
 
 
@@ -297,6 +299,7 @@ def _as_quote(state: Feed, bid: "L2Update", ask: "L2Update", deep_ns: int | None
     if deep_ns is not None or state.top is None:
         state.depth, state.depth_ns = state.book.depth(), deep_ns or 0
     _read_time(state)
+    mid = (float(bid.price_level) + float(ask.price_level)) / 2
     return Quote(
         product_id=state.product_id,
         bid=Decimal(bid.price_level),
@@ -309,6 +312,7 @@ def _as_quote(state: Feed, bid: "L2Update", ask: "L2Update", deep_ns: int | None
         fresh_ns=max(state.venue_ns, state.vouched_ns),
         received_ns=state.received_ns,
         sequence=state.sequence,
+        move_sigma=state.history.moves.sigma(mid, state.received_ns // SECOND_NS),
         candle_ns=state.history.candles.closed_ns,
     )
 

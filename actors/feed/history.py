@@ -3,6 +3,7 @@
 import msgspec
 
 from actors.feed.candles import MAX_BACKLOG, MINUTE_S, Candles, Closed, Span, without_holes
+from actors.feed.moves import Moves
 from protocol.base import Effect
 from protocol.effects import SetTimer, Tell
 from protocol.ids import ProductId
@@ -11,7 +12,7 @@ from protocol.market import CandleClosed, CandleHistory
 from protocol.venue import CandlesListed, ListCandles, QueryFailed
 
 ASK = "ask"
-HISTORIES = ((MINUTE_S, 60), (900, 96), (3600, 200))
+HISTORIES = ((MINUTE_S, 60), (300, 60), (900, 96), (3600, 200))
 """Granularity in seconds and number of candles asked for at start."""
 SETTLED_NS = 5 * SECOND_NS
 """A bucket just over may not be complete at the venue's REST for so long."""
@@ -29,15 +30,16 @@ class Question(msgspec.Struct, frozen=True):
 
 
 class History:
-    """Open questions and the candle builder they serve."""
+    """Open questions, the candle builder they serve, and the mid's usual moves, which begin with what they tell."""
 
-    __slots__ = ("_asked", "_product_id", "_readers", "candles", "leader", "questions")
+    __slots__ = ("_asked", "_product_id", "_readers", "candles", "leader", "moves", "questions")
 
-    def __init__(self, product_id: ProductId, readers: tuple[str, ...], *, leader: bool) -> None:
+    def __init__(self, product_id: ProductId, readers: tuple[str, ...], *, leader: bool, moves: Moves) -> None:
         self._product_id = product_id
         self._readers = readers
         self.leader = leader
         self.candles = Candles(0)
+        self.moves = moves
         self.questions: dict[str, Question] = {}
         self._asked = 0
 
@@ -128,5 +130,6 @@ class History:
         bars = without_holes(tuple(bar for bar in message.bars if bar.start_s <= span.end_s), span.granularity_s)
         if span.granularity_s == MINUTE_S:
             self.candles.seed(bars, span.end_s + MINUTE_S)
+            self.moves.seed(bars)
         history = CandleHistory(product_id=self._product_id, granularity_s=span.granularity_s, bars=bars)
         out += [Tell(to=reader, message=history) for reader in self._to(span.granularity_s)]

@@ -6,22 +6,61 @@ from functools import partial
 from actors.runtime.role import Context, Role
 from actors.strategy.base import Budget, Strategy
 from actors.strategy.core import Host, HostSettings, make_step
+from actors.strategy.indicators.hours import Lookbacks
 from actors.strategy.library.rules_engine import RulesEngine, RulesSettings, Weights
-from actors.strategy.triggers.scan import ScanRules, Thresholds
+from actors.strategy.triggers.fallback import FallbackRules
+from actors.strategy.triggers.guards import GuardRules
+from actors.strategy.triggers.modular import ModularRules
+from actors.strategy.triggers.scan import ScanRules
+from actors.strategy.triggers.signals import Thresholds, TriggerRules
 from protocol.market import CandleClosed, CandleHistory
-from protocol.policy import Policy
+from protocol.policy import Policy, TriggerPolicy
 from protocol.strategy import CycleOpened, Regime
 
 
 def scan_rules(policy: Policy) -> ScanRules:
     """What the scan needs of the policy; a regime without thresholds allows nothing."""
-    triggers = policy.triggers
+    triggers, fallback, modular = policy.triggers, policy.triggers.fallback, policy.triggers.modular
     return ScanRules(
         regimes={regime.value: _thresholds(policy, regime) for regime in Regime},
-        breakout_hours=triggers.breakout_lookback_h,
+        triggers=_trigger_rules(triggers),
+        guards=_guard_rules(triggers),
+        fallback=FallbackRules(
+            enabled=fallback.enabled,
+            min_streak=fallback.min_streak,
+            relax_share=fallback.relax_share,
+            max_new=fallback.max_new,
+            allow_downside=fallback.allow_downside,
+        ),
+        modular=ModularRules(
+            enabled=modular.enabled,
+            momentum_trending_pct=modular.momentum_trending_pct,
+            momentum_pct=modular.momentum_pct,
+            deviation_pct=modular.deviation_pct,
+        ),
+        only_upside=triggers.only_upside,
         min_score=triggers.min_score,
         min_confidence=triggers.min_confidence,
         max_triggers=triggers.max_triggers_per_cycle,
+    )
+
+
+def _trigger_rules(triggers: TriggerPolicy) -> TriggerRules:
+    return TriggerRules(
+        breakout_hours=triggers.breakout_lookback_h,
+        slope_pct_h=triggers.trend.min_slope_pct_h,
+        bounce_pct=triggers.bounce_min_pct,
+        z_max=triggers.z_max,
+        z_hours=triggers.z_lookback_h,
+        ema_hours=triggers.trend.ema_h,
+        slope_hours=triggers.trend.slope_h,
+    )
+
+
+def _guard_rules(triggers: TriggerPolicy) -> GuardRules:
+    return GuardRules(
+        outlier=triggers.outlier_enabled,
+        atr_filter=triggers.atr_filter_enabled,
         max_deviation_pct=triggers.outlier_max_deviation_pct,
         min_volume_ratio=triggers.outlier_min_volume_ratio,
         outlier_lookback=triggers.outlier_lookback_bars,
@@ -29,15 +68,29 @@ def scan_rules(policy: Policy) -> ScanRules:
     )
 
 
+def lookbacks(triggers: TriggerPolicy) -> Lookbacks:
+    """How far the figures of hourly candles reach."""
+    return Lookbacks(
+        breakout=triggers.breakout_lookback_h,
+        outlier=triggers.outlier_lookback_bars,
+        atr=triggers.atr_lookback_bars,
+        z_score=triggers.z_lookback_h,
+        ema=triggers.trend.ema_h,
+        slope=triggers.trend.slope_h,
+    )
+
+
 def _thresholds(policy: Policy, regime: Regime) -> Thresholds:
-    row = policy.triggers.threshold(regime)
+    row, found = policy.triggers.threshold(regime), policy.regime.row(regime)
     if row is None:
-        return Thresholds(move_15m_pct=0.0, move_60m_pct=0.0, atr_min_mult=0.0, allowed=())
+        return Thresholds(move_15m_pct=0.0, move_60m_pct=0.0, volume_ratio=0.0, atr_min_mult=0.0, allowed=())
     return Thresholds(
         move_15m_pct=row.move_15m_pct,
         move_60m_pct=row.move_60m_pct,
+        volume_ratio=row.volume_ratio,
         atr_min_mult=row.atr_min_mult,
-        allowed=policy.regime.row(regime).allowed_signals,
+        allowed=found.allowed_signals,
+        confidence_boost=found.signal_confidence_boost,
     )
 
 
@@ -72,6 +125,9 @@ def settings(policy: Policy) -> HostSettings:
     return HostSettings(
         products=policy.universe.products,
         scan=scan_rules(policy),
+        look=lookbacks(policy.triggers),
+        tune=policy.auto_tune,
+        min_conviction=policy.strategy.min_conviction,
         budgets=tuple(
             Budget(
                 name=row.name,

@@ -10,7 +10,7 @@ from typing import Protocol
 from protocol.base import Value
 from protocol.ids import ProductId
 from protocol.market import Bar
-from protocol.strategy import Asset, Passed, Regime, TradeProposal, Trigger
+from protocol.strategy import Asset, Overlay, Passed, Regime, TradeProposal, Trigger
 
 
 class MarketWindow(Value, frozen=True, kw_only=True):
@@ -23,7 +23,10 @@ class MarketWindow(Value, frozen=True, kw_only=True):
 
 
 class StrategyContext(Value, frozen=True, kw_only=True):
-    """What a strategy may look at in one cycle. `held` are products with a position; `now_ns` is UTC."""
+    """What a strategy may look at in one cycle. `held` are products with a position; `now_ns` is UTC.
+
+    `overlay`: thresholds laid over the configured ones for this cycle.
+    """
 
     cycle: int
     now_ns: int
@@ -32,6 +35,7 @@ class StrategyContext(Value, frozen=True, kw_only=True):
     triggers: tuple[Trigger, ...]
     windows: tuple[MarketWindow, ...]
     held: tuple[ProductId, ...]
+    overlay: Overlay | None = None
 
     def asset(self, product_id: ProductId) -> Asset | None:
         """An eligible product, or None."""

@@ -10,15 +10,19 @@ from msgspec.structs import replace
 
 from actors.strategy.aggregate import aggregate
 from actors.strategy.base import Budget, Ideas, MarketWindow, Strategy, StrategyContext
-from actors.strategy.triggers.scan import ScanRules, scan
+from actors.strategy.indicators.hours import Lookbacks
+from actors.strategy.indicators.lens import Lens
+from actors.strategy.overlay import Drought, configured, follow, laid_over, said
+from actors.strategy.triggers.scan import Candidate, Found, ScanRules, scan
 from protocol.base import NO_EFFECTS, Effects, Message, Value
-from protocol.effects import LogLine, Tell
+from protocol.effects import Count, LogLine, Tell
 from protocol.ids import ProductId
 from protocol.lifecycle import Recover
-from protocol.market import Bar, CandleClosed, CandleHistory
+from protocol.market import CandleClosed, CandleHistory
+from protocol.policy import AutoTunePolicy
 from protocol.strategy import CycleOpened, HistoryWanted, Passed, ProposalsMade, TradeProposal
 
-KEPT = {3600: 200, 900: 100, 300: 60}
+SKIPS = {"synthetic_minutes", "insufficient_candles", "data_unavailable:candles"}
 
 
 class HostSettings(Value, frozen=True, kw_only=True):
@@ -26,16 +30,21 @@ class HostSettings(Value, frozen=True, kw_only=True):
 
     products: tuple[ProductId, ...]
     scan: ScanRules
+    look: Lookbacks
+    tune: AutoTunePolicy
+    min_conviction: float
     budgets: tuple[Budget, ...]
     max_total: int
     disabled: tuple[str, ...] = ()
 
 
 class Host(Value, frozen=True, kw_only=True):
-    """The host's state: series by product and granularity in seconds, oldest bar first."""
+    """The host's state: each product's candles with their figures (mutable: only `step` touches them), and droughts."""
 
     settings: HostSettings
-    series: dict[tuple[ProductId, int], tuple[Bar, ...]] = field(default_factory=dict)
+    lenses: dict[ProductId, Lens] = field(default_factory=dict)
+    streak: int = 0
+    drought: Drought = Drought()
 
 
 def make_step(strategies: Sequence[Strategy]) -> "StepFunction":
@@ -53,32 +62,33 @@ class StepFunction:
         """Advance the host by one message."""
         match message:
             case CandleClosed():
-                return _closed(host, message), NO_EFFECTS
+                _lens(host, message.product_id).closed(message.granularity_s, message.bar)
             case CandleHistory():
-                key = (message.product_id, message.granularity_s)
-                bars = message.bars[-KEPT.get(message.granularity_s, 200) :]
-                return replace(host, series={**host.series, key: bars}), NO_EFFECTS
+                _lens(host, message.product_id).history(message.granularity_s, message.bars)
             case CycleOpened():
-                return host, self._decide(host, message, now_ns)
+                return self._decide(host, message, now_ns)
             case Recover():
                 wanted = (HistoryWanted(product_id=p) for p in host.settings.products)
                 return host, tuple(Tell(to=f"feed:{w.product_id}", message=w) for w in wanted)
         return host, NO_EFFECTS
 
-    def _decide(self, host: Host, cycle: CycleOpened, now_ns: int) -> Effects:
-        windows, missing = _windows(host, cycle)
-        triggers, quiet = scan(windows, cycle.universe.regime, host.settings.scan)
+    def _decide(self, host: Host, cycle: CycleOpened, now_ns: int) -> tuple[Host, Effects]:
+        overlay = host.drought.overlay
+        rules = laid_over(host.settings.scan, overlay)
+        found = scan(_candidates(host, cycle), cycle.universe.regime, rules, host.streak)
+        after = _counted(host, found)
         context = StrategyContext(
             cycle=cycle.cycle,
             now_ns=cycle.opened_ns,
             regime=cycle.universe.regime,
             assets=cycle.universe.eligible,
-            triggers=triggers,
-            windows=windows,
+            triggers=found.triggers,
+            windows=_windows(host, cycle),
             held=cycle.held,
+            overlay=overlay,
         )
         proposals: list[TradeProposal] = []
-        passed = [*missing, *quiet]
+        passed = [*found.passed]
         logs = [_skipped(name) for name in host.settings.disabled]
         for strategy in self._strategies:
             ideas, log = _ran(strategy, context)
@@ -89,11 +99,17 @@ class StepFunction:
         made = ProposalsMade(
             cycle=cycle.cycle,
             proposals=kept,
-            triggers=triggers,
+            triggers=found.triggers,
             passed=(*passed, *cut),
             elapsed_us=(now_ns - cycle.opened_ns) // 1000,
+            overlay=overlay,
         )
-        return Tell(to="cycle", message=made), *logs
+        return after, (
+            Tell(to="cycle", message=made),
+            *_skips(found),
+            *said(host.drought, after.drought),
+            *logs,
+        )
 
 
 def _skipped(name: str) -> LogLine:
@@ -119,28 +135,49 @@ def _ran(strategy: Strategy, context: StrategyContext) -> tuple[Ideas, LogLine]:
     return ideas, LogLine(level="info", event="strategy_ran", fields=fields)
 
 
-def _closed(host: Host, message: CandleClosed) -> Host:
-    """Append a bar, or replace the one of the same start; what is older than the newest says nothing new."""
-    key = (message.product_id, message.granularity_s)
-    bars = host.series.get(key, ())
-    if bars and bars[-1].start_s == message.bar.start_s:
-        bars = bars[:-1]
-    elif bars and bars[-1].start_s > message.bar.start_s:
-        return host
-    kept = (*bars, message.bar)[-KEPT.get(message.granularity_s, 200) :]
-    return replace(host, series={**host.series, key: kept})
+def _lens(host: Host, product: ProductId) -> Lens:
+    lens = host.lenses.get(product)
+    if lens is None:
+        lens = host.lenses[product] = Lens(host.settings.look)
+    return lens
 
 
-def _windows(host: Host, cycle: CycleOpened) -> tuple[tuple[MarketWindow, ...], list[Passed]]:
-    windows, missing = [], []
-    for asset in cycle.universe.eligible:
-        product = asset.product_id
-        hours = host.series.get((product, 3600), ())
-        quarters = host.series.get((product, 900), ())
-        if not hours or not quarters:
-            code = "data_unavailable:candles"
-            missing.append(Passed(product_id=product, stage="data", code=code, value=None, limit=None))
-            continue
-        fives = host.series.get((product, 300), ())
-        windows.append(MarketWindow(product_id=product, hours=hours, quarters=quarters, fives=fives))
-    return tuple(windows), missing
+def _known(host: Host, product: ProductId) -> Lens | None:
+    """What is known of a product once both its hours and its quarters are."""
+    lens = host.lenses.get(product)
+    return lens if lens is not None and lens.hours.bars and lens.quarters.bars else None
+
+
+def _candidates(host: Host, cycle: CycleOpened) -> list[Candidate]:
+    return [
+        Candidate(product_id=asset.product_id, tier=asset.tier, lens=_known(host, asset.product_id))
+        for asset in cycle.universe.eligible
+    ]
+
+
+def _windows(host: Host, cycle: CycleOpened) -> tuple[MarketWindow, ...]:
+    known = ((asset.product_id, _known(host, asset.product_id)) for asset in cycle.universe.eligible)
+    return tuple(
+        MarketWindow(
+            product_id=product,
+            hours=lens.hours.window(),
+            quarters=lens.quarters.window(),
+            fives=lens.fives.window(),
+        )
+        for product, lens in known
+        if lens is not None
+    )
+
+
+def _counted(host: Host, found: Found) -> Host:
+    """The host after a scan: droughts are counted, and what is configured is never changed."""
+    settings = host.settings
+    base = configured(settings.scan, settings.min_conviction)
+    drought = follow(host.drought, len(found.triggers), base, settings.tune)
+    return replace(host, streak=found.streak, drought=drought)
+
+
+def _skips(found: Found) -> Effects:
+    """Products that were not judged for want of trades or candles are counted (requirements ST1)."""
+    skipped = {(row.product_id, row.code) for row in found.passed if row.code in SKIPS}
+    return tuple(Count(metric="trigger_skips", labels=(("code", code),)) for _, code in sorted(skipped))

@@ -11,6 +11,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -27,6 +28,7 @@ from actors.runtime.pumps import AsyncioPump
 from actors.runtime.role import Role
 from actors.runtime.shell import Shell, SteppedShell
 from actors.runtime.stream_socket import Budget
+from config.load import load
 from ops.bench.figures import Figure, at_most, told
 from protocol.base import Envelope
 from protocol.coinbase.websocket import MAX_FRAME_BYTES
@@ -37,6 +39,7 @@ from protocol.lifecycle import ActorExited
 from protocol.market import Quote
 
 BENCH = "ingest"
+ROOT = Path(__file__).resolve().parents[2]
 PRODUCTS = (ProductId("BTC-USD"), ProductId("ETH-USD"))
 WARM = 500
 MESSAGES = 8_000
@@ -201,9 +204,9 @@ async def whole(port: int) -> float:
 
 
 def _at(port: int) -> Any:
-    """The part of a context that the feed room reads: where its venue is."""
+    """The part of a context that the feed room reads: where its venue is, and the shipped limits."""
     run = type("Run", (), {"market_url": f"ws://127.0.0.1:{port}"})
-    return type("Context", (), {"run": run})
+    return type("Context", (), {"run": run, "policy": load(ROOT / "config", profile="embedded").policy})
 
 
 def _metered(market: Role[Any], meter: Meter, closed: asyncio.Event) -> Role[Any]:

@@ -298,7 +298,7 @@ def answered(rig, granularity_s, bars):
 def test_history_is_asked_for_at_start_and_told_to_strategies():
     rig = Rig()
     asked = {q.granularity_s: q for q in rig.told(ListCandles, "gateway")}
-    assert {g: (q.end_s - q.start_s) // g + 1 for g, q in asked.items()} == {60: 60, 900: 96, 3600: 200}
+    assert {g: (q.end_s - q.start_s) // g + 1 for g, q in asked.items()} == {60: 60, 300: 60, 900: 96, 3600: 200}
     assert all(q.end_s + g <= START_S < q.end_s + 2 * g for g, q in asked.items())
     end = asked[3600].end_s
     answered(rig, 3600, (minute(end - 7200, 5.0), minute(end, 6.0)))
@@ -335,14 +335,14 @@ def test_failed_and_unanswered_questions_are_asked_again():
     rig.give(Wake(timer="ask", due_ns=0), 5)
     assert [q.request_id for q in rig.told(ListCandles)] == [request_id]
     rig.give(Wake(timer="ask", due_ns=0), 30)
-    assert len(rig.told(ListCandles)) == 3
+    assert len(rig.told(ListCandles)) == 4
 
 
 def started_whole():
     """A feed whose trades are whole since before the running minute, and whose history is told."""
     rig = Rig()
     rig.data(Trades(True, (trade(7, 49, -3), trade(8, 50, -2)), START_NS - SECOND_NS))
-    for granularity_s in (60, 900, 3600):
+    for granularity_s in (60, 300, 900, 3600):
         answered(rig, granularity_s, ())
     return rig
 
@@ -427,7 +427,7 @@ def test_after_hours_of_loss_the_history_is_asked_for_anew():
     rig = started_whole()
     rig.give(FeedReset(status=FeedStatus.DOWN, detail="closed", trades_lost=True))
     rig.give(Wake(timer=CLOSE, due_ns=0), 5 * 3600)
-    assert {q.granularity_s for q in rig.told(ListCandles)} == {60, 900, 3600}
+    assert {q.granularity_s for q in rig.told(ListCandles)} == {60, 300, 900, 3600}
     assert rig.state.history.candles.waiting() == []
 
 

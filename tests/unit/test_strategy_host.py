@@ -11,7 +11,8 @@ from msgspec.structs import replace
 from actors.strategy.actor import settings
 from actors.strategy.aggregate import aggregate
 from actors.strategy.base import Budget, Ideas
-from actors.strategy.core import KEPT, Host, make_step
+from actors.strategy.core import Host, make_step
+from actors.strategy.indicators.lens import KEPT
 from protocol.effects import LogLine, Tell
 from protocol.ids import ProductId
 from protocol.instants import SECOND_NS
@@ -78,7 +79,8 @@ class Rig:
         return [(e.event, dict(e.fields)) for e in self.effects if isinstance(e, LogLine)]
 
     def series(self, seconds=HOUR):
-        return self.state.series[BTC, seconds]
+        lens = self.state.lenses[BTC]
+        return {3600: lens.hours, 900: lens.quarters, 300: lens.fives}[seconds].window()
 
 
 class Always:

@@ -1,4 +1,4 @@
-"""Triggers, guards, regime and sizing against plain computations and the worked examples of the specification."""
+"""Regime and sizing against plain computations and the worked examples of the specification."""
 
 import itertools
 import math
@@ -12,102 +12,11 @@ from hypothesis import strategies as st
 from actors.cycle.core import Settings, wait_ns
 from actors.strategy.aggregate import aggregate
 from actors.strategy.base import Budget
-from actors.strategy.indicators.bars import atr_pcts, upper_median
 from actors.strategy.library.rules_engine import RulesEngine, RulesSettings, Weights
-from actors.strategy.triggers.signals import Refusal, Signal, atr_filter, breakout, momentum, outlier, price_move
 from actors.universe.regime import Detector, Reading, detect, follow
 from protocol.instants import SECOND_NS
-from protocol.market import Bar
 from protocol.orders import Side
 from protocol.strategy import Asset, Regime, TradeProposal, Trigger
-
-
-def bars(closes, *, width=0.0, volume=1.0):
-    return tuple(
-        Bar(start_s=i * 900, open=c, high=c * (1 + width), low=c * (1 - width), close=c, volume=volume)
-        for i, c in enumerate(closes)
-    )
-
-
-def flat_then(*moves_pct, n=64, start=100.0):
-    closes = [start] * (n - len(moves_pct))
-    for move in moves_pct:
-        closes.append(closes[-1] * (1 + move / 100))
-    return bars(closes)
-
-
-MOVES = {
-    "a quarter of exactly the threshold fires": (flat_then(2.0), "price_move", 0.6, 2.0),
-    "a fall keeps its sign": (flat_then(-2.5), "price_move", 0.6, -2.5),
-    "four small quarters are one large hour": (flat_then(1.1, 1.1, 1.1, 1.1), "price_move", 0.7, 4.47),
-    "both at once are strongest": (flat_then(2.1, 1.0, 1.0, 1.0), "price_move", 0.8, 2.1),
-}
-
-
-@pytest.mark.req("S1")
-@pytest.mark.parametrize("name", MOVES)
-def test_price_move(name):
-    window, kind, strength, change = MOVES[name]
-    fired = price_move(window, 2.0 - 1e-9, 4.0)
-    assert isinstance(fired, Signal), fired
-    assert (fired.kind, fired.strength) == (kind, strength)
-    assert fired.change_pct == pytest.approx(change, abs=0.02)
-
-
-@pytest.mark.req("S1")
-def test_what_is_too_small_too_old_or_too_short_fires_nothing():
-    assert isinstance(price_move(flat_then(1.9), 2.0, 4.0), Refusal)
-    assert isinstance(price_move(flat_then(5.0, 0, 0, 0, 0), 2.0, 4.0), Refusal)
-    assert price_move(flat_then(5.0, n=59), 2.0, 4.0).code == "too_few_bars"
-
-
-@pytest.mark.req("S1")
-def test_a_breakout_is_measured_against_the_hours_before_it():
-    quiet = bars([100.0] * 25, width=0.001)
-    assert isinstance(breakout(quiet, 24), Refusal), "a quiet market near its high is no breakout"
-    assert isinstance(breakout((*quiet[:-1], bars([101.0])[0]), 24), Signal)
-
-
-def test_momentum_in_a_bear_market_is_a_falling_one():
-    rising, falling = bars([100 + i * 0.2 for i in range(30)]), bars([100 - i * 0.2 for i in range(30)])
-    assert isinstance(momentum(rising, "bull"), Signal)
-    assert isinstance(momentum(rising, "bear"), Refusal)
-    assert momentum(falling, "bear").change_pct < 0
-
-
-@pytest.mark.req("O1")
-def test_a_jump_on_hardly_any_volume_is_an_outlier_and_the_limits_themselves_pass():
-    calm = bars([100.0] * 20)
-    jump = Bar(start_s=0, open=100, high=111, low=100, close=111.0, volume=0.05)
-    assert outlier((*calm, jump), 10.0, 0.1, 20).code == "outlier"
-    loud = Bar(start_s=0, open=100, high=111, low=100, close=111.0, volume=0.1)
-    assert outlier((*calm, loud), 10.0, 0.1, 20) is None
-    near = Bar(start_s=0, open=100, high=110, low=100, close=110.0, volume=0.0)
-    assert outlier((*calm, near), 10.0, 0.1, 20) is None
-
-
-prices = st.lists(st.floats(50, 150, allow_nan=False), min_size=30, max_size=60)
-
-
-@given(prices, st.floats(0.0, 0.05))
-@settings(max_examples=60, deadline=None)
-def test_atr_equals_the_plain_computation(closes, width):
-    series = bars(closes, width=width)
-    plain = []
-    for i in range(14, len(series)):
-        ranges = [
-            max(b.high - b.low, abs(b.high - a.close), abs(b.low - a.close))
-            for a, b in zip(series[i - 14 : i], series[i - 13 : i + 1], strict=True)
-        ]
-        plain.append(sum(ranges) / 14 / series[i].close * 100)
-    assert atr_pcts(series) == pytest.approx(plain, rel=1e-9, abs=1e-12)
-
-
-def test_a_sleepy_asset_is_filtered():
-    lively = bars([100.0] * 60, width=0.02)
-    asleep = (*lively[:-15], *bars([100.0] * 15, width=0.001))
-    assert atr_filter(asleep, 1.1).code == "atr_filter"
-    assert upper_median([1.0, 2.0, 3.0, 4.0]) == 3.0
 
 
 def closes_with(trend_pct, hourly_pct, n=168):

@@ -102,8 +102,9 @@ class RulesEngine:
         if row is None:
             return _passed(trigger, "entry_condition", trigger.change_pct)
         conviction = self.conviction(trigger, asset)
-        if conviction < self._settings.min_conviction:
-            return _passed(trigger, "min_conviction", conviction, self._settings.min_conviction)
+        least = self._settings.min_conviction if context.overlay is None else context.overlay.min_conviction
+        if conviction < least:
+            return _passed(trigger, "min_conviction", conviction, least)
         return self._proposal(trigger, asset, row, conviction, context)
 
     def conviction(self, trigger: Trigger, asset: Asset) -> float:

@@ -1,16 +1,56 @@
-"""The triggers and the guards before them (pipeline.md §5). Pure functions of closed bars, oldest first.
+"""The triggers of pipeline.md §5.2, each a pure function of one product's figures, thresholds and rules.
 
-Moves keep their sign: a falling bar is a falling bar. A breakout is measured against the bars before the current one.
+A trigger fires a `Signal`, or says every bound that it missed: value against the nearest value that would have passed.
+Moves keep their sign: a falling bar is a falling bar. A breakout is measured against the candles before the newest.
 """
 
-from collections.abc import Sequence
-
-from actors.strategy.indicators.bars import atr_pcts, upper_median
+from actors.strategy.indicators.hours import HALF_DAY, HourFigures
+from actors.strategy.indicators.lens import Lens
+from actors.strategy.indicators.minutes import MOVE_BARS
+from actors.strategy.indicators.series import move_pct
 from protocol.base import Value
-from protocol.market import Bar
+from protocol.strategy import Regime
 
-ATR_BARS = 28
-MOVE_BARS = 60
+DAY_BARS = 24
+MOMENTUM_PCT = 2.0
+REVERSAL_FROM_PCT = 5.0
+REVERSAL_TO_PCT = 10.0
+TREND_CLOSES = 24
+FALLING_ONLY = {Regime.BEAR, Regime.CRASH}
+"""In these a daily move counts only downwards (pipeline.md §5.2)."""
+
+
+class Thresholds(Value, frozen=True, kw_only=True):
+    """One regime's thresholds, per cent and multiples, the triggers allowed in it, and what it adds to confidence."""
+
+    move_15m_pct: float
+    move_60m_pct: float
+    volume_ratio: float
+    atr_min_mult: float
+    allowed: tuple[str, ...]
+    confidence_boost: float = 0.0
+
+
+class TriggerRules(Value, frozen=True, kw_only=True):
+    """What is the same in every regime. `slope_pct_h`, `bounce_pct`: the least that confirms; `z_max`: the highest."""
+
+    breakout_hours: int
+    slope_pct_h: float
+    bounce_pct: float
+    z_max: float
+    z_hours: int
+    ema_hours: int
+    slope_hours: int
+
+
+class Case(Value, frozen=True, kw_only=True):
+    """One product in one cycle."""
+
+    lens: Lens
+    tier: int
+    regime: Regime
+    limits: Thresholds
+    rules: TriggerRules
 
 
 class Signal(Value, frozen=True, kw_only=True):
@@ -20,30 +60,33 @@ class Signal(Value, frozen=True, kw_only=True):
     strength: float
     confidence: float
     change_pct: float
-    metrics: tuple[tuple[str, float], ...]
+    metrics: tuple[tuple[str, float], ...] = ()
+    qualifiers: tuple[str, ...] = ()
 
 
 class Refusal(Value, frozen=True, kw_only=True):
-    """Why a guard or trigger did not pass: value against limit."""
+    """Why a guard or trigger did not pass: value against the nearest limit that would have. `detail`: what was read."""
 
     code: str
     value: float | None
     limit: float | None
+    detail: str = ""
 
 
-def price_move(quarters: Sequence[Bar], move_15m_pct: float, move_60m_pct: float) -> Signal | Refusal:
-    """A move within one of the last four 15-minute bars (A), over the last 60 minutes (B), or both.
+Outcome = Signal | tuple[Refusal, ...]
 
-    Args:
-        quarters: true 15-minute closes.
-        move_15m_pct: threshold of A, per cent.
-        move_60m_pct: threshold of B, per cent.
-    """
-    if len(quarters) < MOVE_BARS:
-        return Refusal(code="too_few_bars", value=float(len(quarters)), limit=float(MOVE_BARS))
-    moves = [_move(quarters, -i - 2, -i - 1) for i in range(4)]
-    fast = max(moves, key=abs)
-    slow = _move(quarters, -5, -1)
+
+def price_move(case: Case) -> Outcome:
+    """A move from one of the last four 15-minute closes to the next (A), over the last 60 minutes (B), or both."""
+    return moved(case, case.limits.move_15m_pct, case.limits.move_60m_pct)
+
+
+def moved(case: Case, move_15m_pct: float, move_60m_pct: float) -> Outcome:
+    """The same at other thresholds, per cent."""
+    quarters = case.lens.quarters.figures
+    if quarters.count < MOVE_BARS:
+        return insufficient("price_move", quarters.count, MOVE_BARS)
+    fast, slow = quarters.fastest_pct, quarters.hour_pct
     a, b = abs(fast) >= move_15m_pct, abs(slow) >= move_60m_pct
     metrics = (("move_15m_pct", fast), ("move_60m_pct", slow))
     if a and b:
@@ -52,60 +95,129 @@ def price_move(quarters: Sequence[Bar], move_15m_pct: float, move_60m_pct: float
         return Signal(kind="price_move", strength=0.6, confidence=0.70, change_pct=fast, metrics=metrics)
     if b:
         return Signal(kind="price_move", strength=0.7, confidence=0.75, change_pct=slow, metrics=metrics)
-    return Refusal(code="price_move", value=abs(fast), limit=move_15m_pct)
+    nearest_fast = abs(fast) * move_60m_pct >= abs(slow) * move_15m_pct
+    value, limit, window = (fast, move_15m_pct, "15m") if nearest_fast else (slow, move_60m_pct, "60m")
+    return (Refusal(code="price_move", value=abs(value), limit=limit, detail=f"{window} {value:+.2f} %"),)
 
 
-def breakout(hours: Sequence[Bar], lookback: int) -> Signal | Refusal:
-    """The last close above the highest high of the `lookback` hours before it."""
-    if len(hours) < lookback + 1:
-        return Refusal(code="too_few_bars", value=float(len(hours)), limit=float(lookback + 1))
-    before, close = hours[-lookback - 1 : -1], hours[-1].close
-    high, low = max(b.high for b in before), min(b.low for b in before)
-    if high <= low or close <= high:
-        return Refusal(code="breakout", value=close, limit=high)
-    rise = (close / low - 1) * 100
-    return Signal(kind="breakout", strength=0.7, confidence=0.8, change_pct=rise, metrics=(("high_24h", high),))
+def volume_spike(case: Case) -> Outcome:
+    """The newest hour's volume against the mean of the newest 24."""
+    hours = case.lens.hours.figures
+    if hours.count < DAY_BARS:
+        return insufficient("volume_spike", hours.count, DAY_BARS)
+    ratio = hours.volume_ratio
+    if ratio < case.limits.volume_ratio:
+        return (Refusal(code="volume_spike", value=ratio, limit=case.limits.volume_ratio),)
+    return Signal(
+        kind="volume_spike",
+        strength=min(max((ratio - 1) / 3, 0.0), 1.0),
+        confidence=min(ratio / 4, 1.0),
+        change_pct=hours.last_move_pct,
+        metrics=(("volume_ratio", ratio),),
+    )
 
 
-def momentum(hours: Sequence[Bar], regime: str, threshold_pct: float = 2.0) -> Signal | Refusal:
-    """The 24-hour return; in bear and crash only a falling one counts."""
-    if len(hours) < 25:
-        return Refusal(code="too_few_bars", value=float(len(hours)), limit=25.0)
-    move = _move(hours, -25, -1)
-    if abs(move) < threshold_pct or (regime in {"bear", "crash"} and move > 0):
-        return Refusal(code="momentum", value=move, limit=threshold_pct)
-    steps = [_move(hours, -i - 2, -i - 1) for i in range(12)]
-    agreeing = sum((step > 0) == (move > 0) for step in steps if step) / len(steps)
-    strength = min(abs(move) / 10, 1.0)
-    return Signal(kind="momentum", strength=strength, confidence=agreeing, change_pct=move, metrics=())
+def breakout(case: Case) -> Outcome:
+    """The newest close above the highest high of the hours before it."""
+    hours, lookback = case.lens.hours.figures, case.rules.breakout_hours
+    if hours.count < lookback + 1:
+        return insufficient("breakout", hours.count, lookback + 1)
+    high, low = hours.prior_high, hours.prior_low
+    if high <= low:
+        return (Refusal(code="breakout", value=None, limit=None, detail="no range"),)
+    if hours.close <= high:
+        return (Refusal(code="breakout", value=hours.close, limit=high),)
+    rise = move_pct(low, hours.close)
+    return Signal(kind="breakout", strength=0.7, confidence=0.8, change_pct=rise, metrics=(("prior_high", high),))
 
 
-def outlier(hours: Sequence[Bar], max_deviation_pct: float, min_volume_ratio: float, lookback: int) -> Refusal | None:
-    """A close far from its mean on hardly any volume is no signal. Both limits themselves still pass."""
-    if len(hours) < lookback + 1:
-        return Refusal(code="too_few_bars", value=float(len(hours)), limit=float(lookback + 1))
-    before, last = hours[-lookback - 1 : -1], hours[-1]
-    mean = sum(b.close for b in before) / lookback
-    volume = sum(b.volume for b in before) / lookback
-    if mean <= 0:
-        return Refusal(code="outlier", value=mean, limit=0.0)
-    deviation = abs(last.close - mean) / mean * 100
-    if deviation <= max_deviation_pct:
-        return None
-    if volume <= 0 or last.volume / volume < min_volume_ratio:
-        return Refusal(code="outlier", value=deviation, limit=max_deviation_pct)
-    return None
+def reversal(case: Case) -> Outcome:
+    """A recovery of more than 5 and at most 10 % from the day's low, in a rising trend."""
+    hours = case.lens.hours.figures
+    if hours.count < TREND_CLOSES:
+        return insufficient("reversal", hours.count, TREND_CLOSES)
+    slope = hours.slope_pct_h
+    if slope is None:
+        return insufficient("reversal", hours.count, case.rules.ema_hours + case.rules.slope_hours)
+    recovery = move_pct(hours.day_low, hours.close)
+    refused = _not_recovered(recovery, hours) + _not_rising(slope, case.rules.slope_pct_h)
+    if refused:
+        return refused
+    return Signal(
+        kind="reversal",
+        strength=min(recovery / 20, 1.0),
+        confidence=0.6,
+        change_pct=recovery,
+        metrics=_trend_metrics(hours, slope, case.rules),
+    )
 
 
-def atr_filter(hours: Sequence[Bar], minimum: float, window: int = 168) -> Refusal | None:
-    """Today's range against its own median over a week: a sleepy asset triggers nothing."""
-    if len(hours) < ATR_BARS:
-        return Refusal(code="too_few_bars", value=float(len(hours)), limit=float(ATR_BARS))
-    atrs = atr_pcts(hours[-window - 14 :])[-window:]
-    typical = upper_median(atrs)
-    ratio = atrs[-1] / typical if typical > 0 else 0.0
-    return Refusal(code="atr_filter", value=ratio, limit=minimum) if ratio < minimum else None
+def _not_recovered(recovery: float, hours: HourFigures) -> tuple[Refusal, ...]:
+    if recovery <= REVERSAL_FROM_PCT:
+        return (Refusal(code="reversal", value=recovery, limit=REVERSAL_FROM_PCT, detail="% above the low"),)
+    if hours.close > hours.day_low * (1 + REVERSAL_TO_PCT / 100):
+        return (Refusal(code="reversal", value=recovery, limit=REVERSAL_TO_PCT, detail="% above the low"),)
+    return ()
 
 
-def _move(bars: Sequence[Bar], start: int, end: int) -> float:
-    return (bars[end].close / bars[start].close - 1) * 100
+def _not_rising(slope: float, least: float) -> tuple[Refusal, ...]:
+    return (Refusal(code="trend_filter", value=slope, limit=least, detail="%/h"),) if slope < least else ()
+
+
+def _trend_metrics(hours: HourFigures, slope: float, rules: TriggerRules) -> tuple[tuple[str, float], ...]:
+    return (
+        ("ema_period", float(rules.ema_hours)),
+        ("ema_slope_pct_h", slope),
+        ("ema_now", hours.ema_now or 0.0),
+        ("ema_prior", hours.ema_prior or 0.0),
+        ("ema_lookback", float(rules.slope_hours)),
+        ("trend_passed", 1.0),
+    )
+
+
+def momentum(case: Case) -> Outcome:
+    """The day's move; in bear and crash only a falling one counts."""
+    hours = case.lens.hours.figures
+    if hours.count < DAY_BARS:
+        return insufficient("momentum", hours.count, DAY_BARS)
+    move = hours.day_move_pct
+    if move > 0 and case.regime in FALLING_ONLY:
+        return (Refusal(code="momentum", value=move, limit=-MOMENTUM_PCT),)
+    if abs(move) < MOMENTUM_PCT:
+        return (Refusal(code="momentum", value=abs(move), limit=MOMENTUM_PCT, detail=f"24h {move:+.2f} %"),)
+    return Signal(
+        kind="momentum",
+        strength=min(abs(move) / 10, 1.0),
+        confidence=hours.agreeing(rising=move > 0),
+        change_pct=move,
+        metrics=(("agreeing_of_12", hours.agreeing(rising=move > 0) * HALF_DAY),),
+    )
+
+
+def mean_reversion(case: Case) -> Outcome:
+    """A close far below its mean of a day: tier 1 in chop only."""
+    hours = case.lens.hours.figures
+    refused: tuple[Refusal, ...] = ()
+    if case.tier != 1:
+        refused += (Refusal(code="mean_reversion_tier", value=float(case.tier), limit=1.0),)
+    if case.regime is not Regime.CHOP:
+        refused += (Refusal(code="mean_reversion_regime", value=None, limit=None, detail=case.regime.value),)
+    if hours.count < case.rules.z_hours:
+        return refused + insufficient("mean_reversion", hours.count, case.rules.z_hours)
+    z = hours.z_score
+    if z > case.rules.z_max:
+        refused += (Refusal(code="mean_reversion", value=z, limit=case.rules.z_max),)
+    if refused:
+        return refused
+    return Signal(
+        kind="mean_reversion",
+        strength=min(abs(z) / 3, 1.0),
+        confidence=0.6,
+        change_pct=hours.day_move_pct,
+        metrics=(("z_score", z), ("atr_pct", hours.atr_pct)),
+    )
+
+
+def insufficient(kind: str, known: int, needed: int) -> tuple[Refusal, ...]:
+    """Too few candles in a row are said and never judged."""
+    return (Refusal(code="insufficient_candles", value=float(known), limit=float(needed), detail=kind),)
