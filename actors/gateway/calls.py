@@ -10,11 +10,11 @@ from actors.gateway.limiter import Lane
 from protocol.base import Message, Value
 from protocol.coinbase import border, queries
 from protocol.coinbase.endpoints import Endpoint
-from protocol.coinbase.orders import CancelOrders
+from protocol.coinbase.orders import OPEN_STATUS, QUEUED_STATUSES, TERMINAL_STATUSES, CancelOrders
 from protocol.coinbase.orders import PreviewOrder as WirePreview
 from protocol.coinbase.wire import encode, format_rfc3339, optional_decimal
 from protocol.ids import VenueOrderId
-from protocol.instants import SECOND_NS
+from protocol.instants import DAY_NS, MINUTE_NS, SECOND_NS
 from protocol.journal import Released
 from protocol.market import Bar, ProductRules
 from protocol.money import ZERO
@@ -44,7 +44,6 @@ from protocol.venue import (
 )
 
 PAGE = 250
-QUEUED = ("PENDING", "QUEUED", "CANCEL_QUEUED", "EDIT_QUEUED")
 _ORDER_TIMEOUT_S = 3.0
 _QUERY_TIMEOUT_S = 20.0
 _LOOK_BACK_NS = 60 * SECOND_NS
@@ -118,8 +117,7 @@ def request(work: Work) -> Request:
         case LookUpOrder() as asked:
             return _look_up(work, asked)
         case ListOpenOrders():
-            statuses = ("OPEN",) if work.part == 0 else QUEUED
-            query = queries.OrdersQuery(order_status=statuses, limit=PAGE, cursor=work.cursor)
+            query = replace(_PARTS[work.part](work.begun_ns), limit=PAGE, cursor=work.cursor)
             return _request(Endpoint.ORDERS, query, timeout_s=_ORDER_TIMEOUT_S)
         case ListFills() as asked:
             return _request(Endpoint.FILLS, _fills_query(asked, work.cursor))
@@ -148,7 +146,8 @@ def answer(work: Work, body: bytes, now_ns: int) -> Work | Message:
             return _looked_up(work, asked, body)
         case ListOpenOrders() as asked:
             page = border.decode_orders(body)
-            work = _grown(work, tuple(translate.venue_order(o) for o in page.orders))
+            open_ones = (o for o in page.orders if o.status not in TERMINAL_STATUSES)
+            work = _grown(work, tuple(translate.venue_order(o) for o in open_ones))
             if page.has_next and page.cursor:
                 return replace(work, cursor=page.cursor)
             if work.part == 0:
@@ -205,6 +204,28 @@ def answer(work: Work, body: bytes, now_ns: int) -> Work | Message:
                 commission=optional_decimal(preview.commission_total, "commission_total") or ZERO,
             )
     raise AssertionError(f"{type(work.asked).__name__} is not answered here")
+
+
+def elsewhere(work: Work) -> Work | None:
+    """Where to read what the venue will not tell this way; None: nowhere.
+
+    A refused query for queued orders becomes one for every status from a day and ten minutes back (architecture §4).
+    """
+    if isinstance(work.asked, ListOpenOrders) and work.part == 1:
+        return replace(work, part=2, cursor="", tries=0)
+    return None
+
+
+def _every_status(begun_ns: int) -> queries.OrdersQuery:
+    return queries.OrdersQuery(start_date=format_rfc3339(max(0, begun_ns - DAY_NS - 10 * MINUTE_NS)))
+
+
+_PARTS = (
+    lambda _: queries.OrdersQuery(order_status=(OPEN_STATUS,)),
+    lambda _: queries.OrdersQuery(order_status=QUEUED_STATUSES),
+    _every_status,
+)
+"""The queries of a complete list of what may still fill; the last one only where the second is refused."""
 
 
 def _request(

@@ -212,6 +212,8 @@ def _told(state: Gateway, work: Work, message: CallAnswered, now_ns: int) -> tup
         kind = _kind(message.status)
         if kind in {"rate_limit", "server"}:
             return _retried(state, work, kind, f"HTTP {message.status}", now_ns, message.retry_after_s)
+        if message.status == 400 and (other := calls.elsewhere(work)) is not None:
+            return _queue(state, other, again=True), NO_EFFECTS
         return state, (_failure(work, kind, f"HTTP {message.status} {border.decode_error(message.body).message}"),)
     try:
         outcome = calls.answer(work, message.body, now_ns)

@@ -18,13 +18,19 @@ from protocol.coinbase import border, queries
 from protocol.coinbase.auth import sign_rest
 from protocol.coinbase.endpoints import Endpoint
 from protocol.coinbase.keys import SigningKey
-from protocol.coinbase.orders import MAX_CANCEL_IDS, TERMINAL_STATUSES, CancelOrders, OrdersPage
+from protocol.coinbase.orders import (
+    MAX_CANCEL_IDS,
+    OPEN_STATUS,
+    QUEUED_STATUSES,
+    TERMINAL_STATUSES,
+    CancelOrders,
+    OrdersPage,
+)
 from protocol.coinbase.wire import BadWire, encode, format_rfc3339
 from protocol.instants import DAY_NS, MINUTE_NS, SECOND_NS
 
 CALL_S = 1.5
 PAGE = 250
-QUEUED = ("PENDING", "QUEUED", "CANCEL_QUEUED", "EDIT_QUEUED")
 RATE_PER_S, BURST = 15.0, 20.0
 _SLACK_S = 0.005
 
@@ -98,9 +104,9 @@ class VenueClient:
 
         Raises UnreachableError: any page of it failed; half a list is none.
         """
-        found = await self._read(queries.OrdersQuery(order_status=("OPEN",), limit=PAGE))
+        found = await self._read(queries.OrdersQuery(order_status=(OPEN_STATUS,), limit=PAGE))
         try:
-            found |= await self._read(queries.OrdersQuery(order_status=QUEUED, limit=PAGE))
+            found |= await self._read(queries.OrdersQuery(order_status=QUEUED_STATUSES, limit=PAGE))
         except UnreachableError as error:
             if error.status != 400:
                 raise

@@ -194,6 +194,24 @@ def test_open_orders_are_all_pages_of_both_queries_as_old_as_the_first_page():
     assert listed.asked_ns == START_NS
 
 
+def test_where_queued_orders_cannot_be_asked_for_every_status_is_read_and_what_ended_left_out():
+    room = Room().tell(ListOpenOrders(**ASK)).later(0.5).answer(page(order(1))).later(0.5)
+    room.answer({"error": "INVALID_ARGUMENT", "message": "unknown order status"}, status=400).later(0.5)
+    every = query(room.calls[-1])
+    assert ("order_status" in every, every["start_date"]) == (False, ["2026-11-17T11:50:00Z"])
+    room.answer(page(order(1), order(2, "FILLED"), order(3, "CANCEL_QUEUED"), cursor="next")).later(0.5)
+    room.answer(page(order(4, "SOMETHING_NEW"), order(5, "EXPIRED")))
+    listed = only(room, OpenOrdersListed)
+    assert [o.venue_order_id for o in listed.orders] == ["v1", "v3", "v4"]
+    assert listed.asked_ns == START_NS
+
+
+def test_a_refused_query_of_every_status_fails_the_whole():
+    room = Room().tell(ListOpenOrders(**ASK)).later(0.5).answer(page(order(1))).later(0.5)
+    room.answer({}, status=400).later(0.5).answer({}, status=400)
+    assert only(room, QueryFailed).kind == "client"
+
+
 def test_an_empty_first_query_makes_the_list_no_younger():
     room = Room().tell(ListOpenOrders(**ASK)).later(0.5).answer(page()).later(0.5).answer(page())
     listed = only(room, OpenOrdersListed)
