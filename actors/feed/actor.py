@@ -15,8 +15,9 @@ from protocol.feed import (
     SocketOpened,
 )
 from protocol.ids import ProductId
+from protocol.instants import SECOND_NS
 from protocol.strategy import HistoryWanted
-from protocol.venue import CandlesListed, QueryFailed
+from protocol.venue import BookListed, CandlesListed, QueryFailed
 
 
 def connection_role(
@@ -34,12 +35,14 @@ def connection_role(
 
 def role(context: Context, product_id: ProductId, market: str, *, leader: bool = False) -> Role[core.Feed]:
     """The feed of one product behind the connection named `market`. `leader`: its hours also make the regime."""
+    staleness, first = context.policy.staleness, context.policy.universe.tier_of(product_id) == 1
+    unchanged_s = staleness.no_change_check_t1_s if first else staleness.no_change_check_s
+    unchanged_ns = int(unchanged_s * SECOND_NS)
     breakers = context.policy.breakers
+    moves = (breakers.move_window_s, breakers.move_min_samples)
     return Role(
         step=core.step,
-        initial=lambda: core.Feed(
-            product_id, market, leader=leader, moves=Moves(breakers.move_window_s, breakers.move_min_samples)
-        ),
-        accepts=(FeedData, FeedPulse, FeedReset, FeedContinue, HistoryWanted, CandlesListed, QueryFailed),
+        initial=lambda: core.Feed(product_id, market, leader=leader, unchanged_ns=unchanged_ns, moves=Moves(*moves)),
+        accepts=(FeedData, FeedPulse, FeedReset, FeedContinue, HistoryWanted, BookListed, CandlesListed, QueryFailed),
         journaled=False,
     )

@@ -6,10 +6,11 @@ Quotes leave only from a whole, uncrossed, ungapped book on a connection whose h
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from actors.feed.book import Book
+from actors.feed.book import Book, Half
 from actors.feed.candles import numbers
 from actors.feed.history import ASK, History
 from actors.feed.moves import Moves
+from actors.feed.unchanged import Unchanged
 from actors.runtime.stream import stamp_ns
 from protocol.base import Effect, Effects, Message
 from protocol.coinbase.wire import BadWire
@@ -21,7 +22,7 @@ from protocol.lifecycle import Recover, Stop, Wake
 from protocol.market import FeedState, FeedStatus, Quote
 from protocol.money import ZERO
 from protocol.strategy import HistoryWanted
-from protocol.venue import CandlesListed, QueryFailed
+from protocol.venue import BookListed, CandlesListed, GetBook, QueryFailed
 
 if TYPE_CHECKING:
     from protocol.coinbase.websocket import L2Update
@@ -68,14 +69,23 @@ class Feed:
             "name",
             "product_id",
         ),
-        *("received_ns", "reset", "sequence", "status", "synced", "top", "venue_ns", "vouched_ns"),
+        *("received_ns", "reset", "sequence", "status", "synced", "top", "unchanged", "venue_ns", "vouched_ns"),
     )
 
-    def __init__(self, product_id: ProductId, market: str, *, leader: bool = False, moves: Moves | None = None) -> None:
+    def __init__(
+        self,
+        product_id: ProductId,
+        market: str,
+        *,
+        leader: bool = False,
+        unchanged_ns: int = 60 * SECOND_NS,
+        moves: Moves | None = None,
+    ) -> None:
         self.product_id = product_id
         self.name = f"feed:{product_id}"
         self.market = market
         self.history = History(product_id, CANDLE_READERS, leader=leader, moves=moves or Moves())
+        self.unchanged = Unchanged(unchanged_ns)
         self.book = Book()
         self.loading: Loading | None = None
         self.loads = 0
@@ -109,6 +119,10 @@ def step(state: Feed, message: Message, now_ns: int) -> tuple[Feed, Effects]:
             _woke(state, message.timer, now_ns, out)
         case HistoryWanted():  # the reader began anew and knows nothing
             state.history.ask_histories(now_ns, out)
+        case BookListed():
+            _compared(state, message, now_ns, out)
+        case QueryFailed() if message.request_id == _question(state):
+            state.unchanged.failed(now_ns)
         case CandlesListed():
             state.history.listed(message, now_ns, out)
         case QueryFailed():
@@ -221,6 +235,28 @@ def _pulse(state: Feed, message: FeedPulse, now_ns: int, out: list[Effect]) -> N
     if state.crossed is not None and state.book.crossed and now_ns >= state.crossed[0] + UNCROSSED_NS:
         _void(state, "crossed", out)
     _judge(state, now_ns, out)
+    if state.status is FeedStatus.LIVE and state.unchanged.due(state.sequence, now_ns):
+        asked = GetBook(request_id=_question(state), reply_to=state.name, product_id=state.product_id)
+        out.append(Tell(to="gateway", message=asked))
+
+
+def _question(state: Feed) -> str:
+    return f"book/{state.product_id}"
+
+
+def _compared(state: Feed, message: BookListed, now_ns: int, out: list[Effect]) -> None:
+    """REST's word on a book that stands still: another top means that its changes do not reach us."""
+    if not state.synced or not state.book.two_sided:
+        return
+    bid, ask = _top(state.book.bids), _top(state.book.asks)
+    if state.unchanged.contradicted(state.sequence, bid, ask, message):
+        _void(state, "REST tells another book", out)
+        _judge(state, now_ns, out)
+
+
+def _top(side: Half) -> tuple[Decimal, Decimal]:
+    best = side.levels[side.keys[-1]]
+    return Decimal(best.price_level), Decimal(best.new_quantity)
 
 
 def _reset(state: Feed, message: FeedReset, now_ns: int, out: list[Effect]) -> None:

@@ -10,7 +10,7 @@ from protocol.instants import SECOND_NS
 from protocol.market import ProductsKnown, Quote
 from protocol.orders import IntentDone, OrderUpdate, Targets
 from protocol.policy import Policy
-from protocol.portfolio import Reconcile
+from protocol.portfolio import RebuildPositions, Reconcile, ResetPeak
 from protocol.strategy import UniverseView
 from protocol.venue import AccountsListed, FillsListed, OpenOrdersListed, QueryFailed, UserStream, VenueHealth
 
@@ -37,7 +37,13 @@ def settings(policy: Policy) -> Settings:
         take_profit_pct=exits.default_take_profit_pct,
         max_hold_s=_DEFAULT_HOLD_S,
     )
-    return Settings(rules=rules, fallback=fallback, quote_age_ns=int(policy.staleness.quote_age_s * SECOND_NS))
+    return Settings(
+        rules=rules,
+        fallback=fallback,
+        quote_age_ns=int(policy.staleness.quote_age_s * SECOND_NS),
+        price_age_ns=int(policy.staleness.candle_age_s * SECOND_NS),
+        ignored=policy.ignore_assets,
+    )
 
 
 def role(context: Context) -> Role[Portfolio]:
@@ -51,6 +57,8 @@ def role(context: Context) -> Role[Portfolio]:
             FillsListed,
             IntentDone,
             Reconcile,
+            ResetPeak,
+            RebuildPositions,
             AccountsListed,
             OpenOrdersListed,
             QueryFailed,

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from actors.portfolio import leaving, valuation
+from actors.portfolio import leaving, requests, telling, transfers, valuation
 from actors.portfolio.ledger import Ledger, as_totals, book, settle
 from actors.portfolio.reconcile import compare
 from actors.portfolio.state import Asked, Portfolio
@@ -15,7 +15,7 @@ from protocol.ids import ClientOrderId
 from protocol.instants import SECOND_NS
 from protocol.lifecycle import CommitFailed, Recover, StoreRecord, Wake
 from protocol.market import ProductsKnown, Quote
-from protocol.money import ONE, ZERO
+from protocol.money import ZERO
 from protocol.orders import (
     IN_DOUBT,
     IntentDone,
@@ -26,8 +26,14 @@ from protocol.orders import (
     Purpose,
     Side,
 )
-from protocol.portfolio import FillApplied, LedgerTotal, PortfolioView, Position, Reconcile, Reconciled
-from protocol.risk import Alert
+from protocol.portfolio import (
+    FillApplied,
+    RebuildPositions,
+    Reconcile,
+    Reconciled,
+    ResetPeak,
+    Transferred,
+)
 from protocol.strategy import UniverseView
 from protocol.venue import (
     AccountsListed,
@@ -45,7 +51,6 @@ from protocol.venue import (
 LEDGER_KEY = "portfolio/ledger"
 FILL_KEY = "portfolio/fill/"
 STORE_PREFIX = "portfolio/ledger"
-VIEWERS = ("risk", "cycle", "control", "metrics")
 _PARTS = ("accounts", "open_orders", "fills")
 
 
@@ -66,6 +71,10 @@ def step(state: Portfolio, message: Message, now_ns: int) -> tuple[Portfolio, Ef
             return leaving.over(state, message), NO_EFFECTS
         case Reconcile():
             return _ask(state, message, now_ns)
+        case ResetPeak():
+            return _reset_peak(state, message, now_ns)
+        case RebuildPositions():
+            return requests.begin_rebuild(state, message)
         case AccountsListed():
             return _accounts(state, message, now_ns)
         case OpenOrdersListed():
@@ -105,8 +114,11 @@ def _woken(state: Portfolio, timer: str, now_ns: int) -> tuple[Portfolio, Effect
     match timer.partition("/")[0]:
         case "view":
             again = SetTimer(timer="view", due_ns=now_ns + state.settings.view_ns)
-            state = _rolled(state, now_ns)
-            return state, (*_view(state, now_ns), again)
+            state, told = telling.written_off(_rolled(state, now_ns), now_ns)
+            keep = (SetTimer(timer="keep", due_ns=now_ns),) if _unkept(state, now_ns) else NO_EFFECTS
+            return state, (*told, *telling.view(state, now_ns), again, *keep)
+        case "keep" if _unkept(state, now_ns):  # apart from the view, which a failing disk must not silence
+            return replace(state, kept=state.ledger.periods, kept_ns=now_ns), (_stored(state),)
         case "book":
             return _book_next(state, now_ns)
         case "reconcile" if state.asked is not None:
@@ -160,6 +172,8 @@ def _tell_booked(coid: ClientOrderId, size: Decimal) -> Tell:
 
 
 def _fills(state: Portfolio, message: FillsListed, now_ns: int) -> tuple[Portfolio, Effects]:
+    if message.request_id == requests.FILLS:
+        return requests.fills_told(state, message)
     waiting = {f.entry_id for f in state.queue} | state.seen.keys()
     news = tuple(f for f in message.fills if f.entry_id not in waiting and not _before_us(state, f))
     state = replace(state, queue=state.queue + news)
@@ -211,8 +225,10 @@ def _book_next(state: Portfolio, now_ns: int) -> tuple[Portfolio, Effects]:
     if order is not None:
         told.append(_tell_booked(order.client_order_id, done.ledger.booked_of(fill.venue_order_id)))
     if done.oversold > ZERO:
-        told.append(_alert("external_sell", fill.product_id, f"{done.oversold} sold beyond the position", now_ns))
-    return state, (commit, *told, *_view(state, now_ns), again)
+        told.append(
+            telling.alert("external_sell", fill.product_id, f"{done.oversold} sold beyond the position", now_ns)
+        )
+    return state, (commit, *told, *telling.view(state, now_ns), again)
 
 
 def _in_doubt(state: Portfolio, fill: FillRecord) -> bool:
@@ -280,11 +296,24 @@ def _ask_fills(state: Portfolio, request_id: str) -> Tell:
     return Tell(to="gateway", message=ListFills(request_id=request_id, reply_to="portfolio", since_ns=since_ns))
 
 
+def _reset_peak(state: Portfolio, asked: ResetPeak, now_ns: int) -> tuple[Portfolio, Effects]:
+    nav = None if state.balances is None else telling.worth(state, now_ns).nav_usd
+    state, reset, answer = requests.reset_peak(state, asked, nav, now_ns)
+    if reset is None:
+        return state, (answer,)
+    told = (Tell(to="risk", message=reset), *telling.view(state, now_ns), answer)
+    return replace(state, kept=state.ledger.periods, kept_ns=now_ns), (_stored(state, reset), *told)
+
+
 def _accounts(state: Portfolio, message: AccountsListed, now_ns: int) -> tuple[Portfolio, Effects]:
+    if message.request_id == requests.ACCOUNTS:
+        state, effects = requests.rebuilt(state, message, LEDGER_KEY, now_ns)
+        return state, (*effects, *telling.view(state, now_ns))
     state, notes = _compared(replace(state, balances=message.balances), message, now_ns)
     state, answered = _part(state, "accounts", now_ns)
-    record = StoreRecord(key=LEDGER_KEY, value=codec.encode_value(state.ledger))
-    return state, (Commit(records=(record,)), *notes, *answered)
+    journal = tuple(e.message for e in notes if isinstance(e, Note) and isinstance(e.message, Transferred))
+    said = tuple(e for e in notes if not (isinstance(e, Note) and isinstance(e.message, Transferred)))
+    return state, (_stored(state, *journal), *said, *answered)
 
 
 def _compared(state: Portfolio, message: AccountsListed, now_ns: int) -> tuple[Portfolio, Effects]:
@@ -293,36 +322,21 @@ def _compared(state: Portfolio, message: AccountsListed, now_ns: int) -> tuple[P
         totals, opened_ns = as_totals({b.currency: b.total for b in message.balances}), message.asked_ns
         ledger = replace(state.ledger, totals=totals, cursor_ns=opened_ns, opened_ns=opened_ns)
         return replace(state, ledger=ledger), NO_EFFECTS
-    if state.queue or any(_moving(state, order) for order in state.orders.values()):
+    if state.queue or any(state.moving(order) for order in state.orders.values()):
         return replace(state, suspects=()), NO_EFFECTS
     diff = compare(state.ledger.totals, message.balances, state.suspects, now_ns)
+    diff = transfers.priced(state, diff)
     state = replace(state, suspects=diff.suspects)
     if not diff.transfers:
         return state, NO_EFFECTS
     notes = tuple(
-        _alert("transfer", c.subject, f"ledger {c.ledger}, venue {c.venue}", now_ns) for c in diff.corrections
+        telling.alert("transfer", c.subject, f"ledger {c.ledger}, venue {c.venue}", now_ns) for c in diff.corrections
     )
     if state.asked is not None:
         found = (*state.asked.corrections, *diff.corrections)
         state = replace(state, asked=replace(state.asked, corrections=found))
-    return _transferred(state, diff.transfers), notes
-
-
-def _transferred(state: Portfolio, transfers: tuple[LedgerTotal, ...]) -> Portfolio:
-    totals = {t.currency: t.total for t in state.ledger.totals}
-    amount = ZERO
-    for moved in transfers:
-        totals[moved.currency] = totals.get(moved.currency, ZERO) + moved.total
-        price = ONE if moved.currency in valuation.CASH else valuation.price(moved.currency, state.quotes)
-        amount += moved.total * (price or ZERO)
-    periods = valuation.transferred(state.ledger.periods, amount)
-    return replace(state, ledger=replace(state.ledger, totals=as_totals(totals), periods=periods))
-
-
-def _moving(state: Portfolio, order: OrderState) -> bool:
-    """Whether an order may move balances that the ledger does not have yet."""
-    booked = state.ledger.booked_of(order.venue_order_id or "")
-    return order.status in IN_DOUBT or order.filled_size > booked
+    state, named = transfers.transferred(state, diff.transfers, now_ns)
+    return state, (*notes, *(Note(message=moved) for moved in named))
 
 
 def _listed(state: Portfolio, message: OpenOrdersListed, now_ns: int) -> tuple[Portfolio, Effects]:
@@ -343,7 +357,7 @@ def _part(state: Portfolio, name: str, now_ns: int) -> tuple[Portfolio, Effects]
     )
     told = Tell(to=state.asked.request.reply_to, message=answer)
     state, asked = _next_asked(replace(state, reconciled=True, unavailable=""), now_ns)
-    return state, (ClearTimer(timer="reconcile"), told, *_view(state, now_ns), *asked)
+    return state, (ClearTimer(timer="reconcile"), told, *telling.view(state, now_ns), *asked)
 
 
 def _next_asked(state: Portfolio, now_ns: int) -> tuple[Portfolio, Effects]:
@@ -358,6 +372,8 @@ def _next_asked(state: Portfolio, now_ns: int) -> tuple[Portfolio, Effects]:
 
 def _failed(state: Portfolio, message: QueryFailed, now_ns: int) -> tuple[Portfolio, Effects]:
     """A part that could not be read makes the whole unavailable; single look-ups are retried by their timers."""
+    if message.request_id in {requests.ACCOUNTS, requests.FILLS}:
+        return requests.failed(state, message)
     if state.asked is None or message.request_id not in state.asked.missing:
         return state, NO_EFFECTS
     answer = Reconciled(
@@ -375,8 +391,8 @@ def _failed(state: Portfolio, message: QueryFailed, now_ns: int) -> tuple[Portfo
 
 
 def _rolled(state: Portfolio, now_ns: int) -> Portfolio:
-    """Move the periods on to now; durable with the next reconciliation, and found again from NAV if that is lost."""
-    nav = None if state.balances is None else _worth(state).nav_usd
+    """Move the periods on to now."""
+    nav = None if state.balances is None else telling.worth(state, now_ns).nav_usd
     if nav is None:
         return state
     ledger = state.ledger
@@ -386,41 +402,14 @@ def _rolled(state: Portfolio, now_ns: int) -> Portfolio:
     return replace(state, ledger=replace(ledger, periods=periods))
 
 
-def _worth(state: Portfolio) -> valuation.Worth:
-    """The account as the ledger has it: a difference to the venue has no value until it has a name (risk.md §1)."""
-    return valuation.value(state.ledger.totals, state.ledger.positions, state.quotes)
+def _unkept(state: Portfolio, now_ns: int) -> bool:
+    """A new day or week is durable at once, a peak that rises every few seconds: a restart forgets no drawdown."""
+    periods, kept = state.ledger.periods, state.kept
+    if periods is None or periods == kept:
+        return False
+    rises = kept is not None and replace(kept, peak_usd=periods.peak_usd) == periods
+    return not rises or now_ns - state.kept_ns >= state.settings.peak_every_ns
 
 
-def _view(state: Portfolio, now_ns: int) -> Effects:
-    positions = tuple(_with_unbooked(state, p) for p in state.ledger.positions)
-    worth = _worth(state)
-    view = PortfolioView(
-        at_ns=now_ns,
-        nav_usd=worth.nav_usd if state.balances is not None else None,
-        cash_usd=worth.cash_usd,
-        balances=state.balances or (),
-        positions=positions,
-        external=worth.external,
-        periods=state.ledger.periods,
-        realised_today_usd=state.ledger.realised_today_usd,
-        fees_today_usd=state.ledger.fees_today_usd,
-        ledger=state.ledger.totals,
-        reconciled=state.reconciled,
-        unavailable=state.unavailable or (f"price:{','.join(worth.unpriced)}" if worth.unpriced else ""),
-    )
-    return tuple(Tell(to=name, message=view) for name in VIEWERS)
-
-
-def _with_unbooked(state: Portfolio, position: Position) -> Position:
-    unbooked = ZERO
-    for order in state.orders.values():
-        if order.spec.product_id == position.product_id:
-            missing = order.filled_size - state.ledger.booked_of(order.venue_order_id or "")
-            unbooked += missing if order.spec.side is Side.BUY else -missing
-    return replace(position, unbooked=unbooked)
-
-
-def _alert(kind: str, subject: str, message: str, now_ns: int) -> Note:
-    return Note(
-        message=Alert(kind=kind, severity="WARNING", subject=subject, message=message, context=(), at_ns=now_ns)
-    )
+def _stored(state: Portfolio, *journal: Message) -> Commit:
+    return Commit(records=(StoreRecord(key=LEDGER_KEY, value=codec.encode_value(state.ledger)),), journal=journal)

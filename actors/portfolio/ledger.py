@@ -17,7 +17,8 @@ class Ledger(Value, frozen=True, kw_only=True):
 
     `totals` say what the account should hold per currency; `booked` how much of each order that is not settled yet
     is in here (base units by venue order id); `cursor_ns` is the newest fill's time at the venue; `opened_ns`: when the
-    account was first seen, with everything that had happened to it before.
+    account was first seen, with everything that had happened to it before. `lots` names the venue orders behind each
+    open position, by product.
     """
 
     positions: tuple[Position, ...] = ()
@@ -26,6 +27,7 @@ class Ledger(Value, frozen=True, kw_only=True):
     cursor_ns: int = 0
     opened_ns: int = 0
     periods: PnlPeriods | None = None
+    lots: tuple[tuple[str, str], ...] = ()
     realised_today_usd: Decimal = ZERO
     fees_today_usd: Decimal = ZERO
 
@@ -68,6 +70,7 @@ def book(ledger: Ledger, fill: FillRecord, order: OrderState | None, increment: 
         moved,
         booked=_with(moved.booked, fill.venue_order_id, moved.booked_of(fill.venue_order_id) + fill.size),
         fees_today_usd=moved.fees_today_usd + fill.fee,
+        lots=tuple({**dict.fromkeys(moved.lots), (fill.product_id, fill.venue_order_id): None}),
     )
     if fill.side is Side.BUY:
         return Booked(
@@ -116,7 +119,7 @@ def _sold(ledger: Ledger, fill: FillRecord, increment: Decimal) -> Booked:
         realised_usd=old.realised_usd + net,
     )
     closed = left.quantity < increment / 2
-    ledger = _drop(ledger, left.product_id) if closed else _put(ledger, left)
+    ledger = _gone(ledger, left.product_id) if closed else _put(ledger, left)
     ledger = replace(ledger, realised_today_usd=ledger.realised_today_usd + net)
     return Booked(ledger=ledger, net_usd=net, closed=closed, oversold=fill.size - size)
 
@@ -147,6 +150,11 @@ def _with(rows: tuple[tuple[str, Decimal], ...], name: str, value: Decimal) -> t
 def _put(ledger: Ledger, position: Position) -> Ledger:
     others = _drop(ledger, position.product_id).positions
     return replace(ledger, positions=tuple(sorted((*others, position), key=lambda p: p.product_id)))
+
+
+def _gone(ledger: Ledger, product_id: ProductId) -> Ledger:
+    lots = tuple(lot for lot in ledger.lots if lot[0] != product_id)
+    return replace(_drop(ledger, product_id), lots=lots)
 
 
 def _drop(ledger: Ledger, product_id: ProductId) -> Ledger:

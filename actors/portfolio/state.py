@@ -9,8 +9,8 @@ from protocol.base import Value
 from protocol.ids import ProductId
 from protocol.instants import SECOND_NS
 from protocol.market import ProductRules, Quote
-from protocol.orders import OrderState, Targets
-from protocol.portfolio import Correction, Reconcile
+from protocol.orders import IN_DOUBT, OrderState, Targets
+from protocol.portfolio import Correction, PnlPeriods, RebuildPositions, Reconcile
 from protocol.strategy import Regime
 from protocol.venue import Balance, FillRecord
 
@@ -19,7 +19,9 @@ class Settings(Value, frozen=True, kw_only=True):
     """What the portfolio is told at its start. Times in nanoseconds.
 
     `reconcile_ns`: how long a picture of the venue may take; `exit_lost_ns`: after that a try of an exit of which
-    nothing was heard is given up, for no request of it can leave any more.
+    nothing was heard is given up, for no request of it can leave any more. `price_age_ns`: a holding whose price is
+    older cannot be valued; `peak_every_ns`: a rising peak is made durable no more often; `ignored` assets count for
+    nothing.
     """
 
     rules: ExitRules
@@ -30,6 +32,9 @@ class Settings(Value, frozen=True, kw_only=True):
     quote_age_ns: int = 5 * SECOND_NS
     reconcile_ns: int = 30 * SECOND_NS
     exit_lost_ns: int = 5 * SECOND_NS
+    price_age_ns: int = 90 * SECOND_NS
+    peak_every_ns: int = 10 * SECOND_NS
+    ignored: tuple[str, ...] = ()
     remember: int = 10_000
     remember_orders: int = 1000
 
@@ -42,11 +47,19 @@ class Asked(Value, frozen=True, kw_only=True):
     corrections: tuple[Correction, ...] = ()
 
 
+class Rebuilding(Value, frozen=True, kw_only=True):
+    """A rebuild under way: who asked for it, and the fills told so far."""
+
+    asked: RebuildPositions
+    fills: tuple[FillRecord, ...] = ()
+
+
 class Portfolio(Value, frozen=True, kw_only=True):
     """The portfolio's state. Only `ledger` is durable; the rest is seen again after a restart.
 
     `past` are the last settled orders by venue id: a fill that comes late is still theirs. `clock_offset_ns`: the
-    venue's clock minus ours.
+    venue's clock minus ours. `kept` are the periods that are durable since `kept_ns`; `written_off` the assets that
+    people have been told are valued at nothing.
     """
 
     settings: Settings
@@ -67,3 +80,12 @@ class Portfolio(Value, frozen=True, kw_only=True):
     reconciled: bool = False
     unavailable: str = "accounts"
     clock_offset_ns: int = 0
+    kept: PnlPeriods | None = None
+    kept_ns: int = 0
+    rebuilding: Rebuilding | None = None
+    written_off: frozenset[str] = frozenset()
+
+    def moving(self, order: OrderState) -> bool:
+        """Whether an order may move balances that the ledger does not have yet."""
+        booked = self.ledger.booked_of(order.venue_order_id or "")
+        return order.status in IN_DOUBT or order.filled_size > booked

@@ -17,11 +17,12 @@ from protocol.venue import VenueHealth
 _FILL_SLACK, _FILL_SLACK_USD = Decimal("1.05"), Decimal("0.20")  # execution.md §6
 _REMEMBERED = 50
 CALM_CYCLES = 2
+NO_MARKET_DATA = "no_market_data"
 
 
 def health(risk: Risk, news: VenueHealth, now_ns: int) -> Risk:
     """Take the venue's health over: errors in a row within their window, and where our clock stands."""
-    return _clocked(_erred(risk, news, now_ns), news)
+    return _erred(_clocked(risk, news), news, now_ns)
 
 
 def _erred(risk: Risk, news: VenueHealth, now_ns: int) -> Risk:
@@ -70,8 +71,15 @@ def cycle(risk: Risk, view: UniverseView) -> Risk:
         calm = 0
     elif calm is not None and view.volatility_24h_pct is not None:
         calm = calm + 1 if calm + 1 < CALM_CYCLES else None
-    risk = replace(risk, regime=view.regime, eligible=len(view.eligible), calm_cycles=calm)
+    eligible = None if risk.eligible is None and _unseen(risk, view) else len(view.eligible)
+    risk = replace(risk, regime=view.regime, eligible=eligible, calm_cycles=calm)
     return staleness.cycled(replace(risk, volatility_pct=view.volatility_24h_pct), view)
+
+
+def _unseen(risk: Risk, view: UniverseView) -> bool:
+    """A desk that starts has not seen enough products yet to tell how many there are: that is no small universe."""
+    unseen = sum(x.reason == NO_MARKET_DATA for x in view.excluded)
+    return len(view.eligible) < risk.limits.min_eligible <= len(view.eligible) + unseen
 
 
 def drifted(risk: Risk, news: ConfigDrift) -> Risk:

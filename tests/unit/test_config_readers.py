@@ -13,8 +13,7 @@ GATES = {"read_only", "live_trading_enabled"}
 """Read where the configuration is judged: LIVE is refused without them before any policy is made."""
 
 WITHOUT_READER = {
-    *("StalenessPolicy.candle_age_s", "StalenessPolicy.heartbeat_age_s", "StalenessPolicy.transport_lag_s"),
-    *("StalenessPolicy.no_change_check_s", "StalenessPolicy.no_change_check_t1_s"),
+    "StalenessPolicy.heartbeat_age_s",
     *("BreakerPolicy.rate_limit_cooldown_s", "RateLimits.kill_sweep"),
 }
 """Rooms still hold these as constants of the same value. The set may only shrink."""

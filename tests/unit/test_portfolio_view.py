@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from actors.portfolio.reconcile import Suspect, compare
-from actors.portfolio.valuation import roll, value
+from actors.portfolio.valuation import Prices, roll, value
 from protocol.effects import SetTimer
 from protocol.lifecycle import Wake
 from protocol.orders import OrderReported, Side, Status, VenueOrder
@@ -89,7 +89,7 @@ WORTH = {
 @pytest.mark.parametrize("row", WORTH.values(), ids=WORTH)
 def test_what_an_account_is_worth(row):
     held, mids, positions, nav, cash, external, unpriced = row
-    worth = value(totals(**held), positions, quotes(**mids))
+    worth = value(totals(**held), positions, Prices(quotes=quotes(**mids)))
     assert worth.nav_usd == (None if nav is None else D(nav))
     assert worth.cash_usd == D(cash)
     assert {h.currency: h.quantity for h in worth.external} == {name: D(size) for name, size in external.items()}
@@ -228,7 +228,8 @@ def test_a_deposit_of_a_coin_counts_at_its_mid_and_is_no_profit():
     books.seen()
     books.tell(quote())
     for _ in range(2):
-        books.later(60).reconcile(("BTC", 2), ("USD", 10_000))
+        books.later(60).tell(quote(at=books.now))
+        books.reconcile(("BTC", 2), ("USD", 10_000))
     seen = books.seen()
     assert (seen.nav_usd, seen.daily_pnl_usd) == (D(10_200), 0)
     assert [(h.currency, h.quantity) for h in seen.external] == [("BTC", D(2))]
