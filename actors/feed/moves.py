@@ -20,7 +20,7 @@ NO_MEASURE = 1e6
 class Moves:
     """The newest `window_s` seconds of one mid, second by second, and its usual moves, `least` of them at least."""
 
-    __slots__ = ("_from", "_high", "_least", "_low", "_mid", "_second", "_seconds", "_usual", "_window_s", "spread")
+    __slots__ = ("_from", "_least", "_mid", "_now", "_second", "_seconds", "_usual", "_window", "_window_s", "spread")
 
     def __init__(self, window_s: int = 60, least: int = 30) -> None:
         self._window_s = window_s
@@ -31,9 +31,10 @@ class Moves:
 
     def broken(self) -> None:
         """The mid was not seen for a while: what it did meanwhile is no move."""
-        self._seconds: deque[tuple[int, float, float]] = deque()
+        self._seconds: deque[tuple[int, float, float]] = deque()  # the finished ones of the window: lowest, highest
         self._second = -1
-        self._mid = self._low = self._high = 0.0
+        self._mid = 0.0
+        self._now = self._window = (0.0, 0.0)  # lowest and highest of this second, and of the window with it
         self._from: float | None = None
 
     def seed(self, minutes: tuple[Bar, ...]) -> None:
@@ -53,29 +54,33 @@ class Moves:
         """
         if second != self._second:
             self._turn(mid, second)
-        self._mid = mid
-        self._low, self._high = min(self._low, mid), max(self._high, mid)
+        if mid != self._mid:
+            self._mid = mid
+            self._now = _widened(self._now, mid)
+            self._window = _widened(self._window, mid)
+        low, high = self._window
         if self.spread is None:
             return None
-        move = max(mid / self._low, self._high / mid) - 1.0
+        move = (mid / low if mid * mid > low * high else high / mid) - 1.0  # the larger of the two
         if self.spread > 0.0:
             return min(move / self.spread, NO_MEASURE)
         return NO_MEASURE if move > 0.0 else 0.0
 
     def _turn(self, mid: float, second: int) -> None:
-        """Once a second: what left the window is forgotten, and the mid that stood until now stands in the next one."""
+        """Once a second: what left the window is forgotten, and the mid that stood until now stands in this one."""
         if self._second < 0:
-            self._second, self._mid, self._low, self._high = second, mid, mid, mid
+            self._second, self._now, self._window = second, (mid, mid), (mid, mid)
             return
-        self._window(second)
-        self._seconds.append((self._second, self._low, self._high))
+        self._ended(second)
+        self._seconds.append((self._second, *self._now))
         while self._seconds and self._seconds[0][0] <= second - self._window_s:
             self._seconds.popleft()
-        self._second = second
-        self._low = min((low for _, low, _ in self._seconds), default=self._mid)
-        self._high = max((high for _, _, high in self._seconds), default=self._mid)
+        self._second, self._now = second, (self._mid, self._mid)
+        lows = (low for _, low, _ in self._seconds)
+        highs = (high for _, _, high in self._seconds)
+        self._window = min(lows, default=self._mid), max(highs, default=self._mid)
 
-    def _window(self, second: int) -> None:
+    def _ended(self, second: int) -> None:
         """Where a window ended, its move becomes a usual one; windows in which nothing changed moved by nothing."""
         ended = second // self._window_s - self._second // self._window_s
         if ended <= 0:
@@ -91,6 +96,11 @@ class Moves:
         if count >= self._least:
             mean = math.fsum(self._usual) / count
             self.spread = math.sqrt(math.fsum((move - mean) ** 2 for move in self._usual) / count)
+
+
+def _widened(bounds: tuple[float, float], mid: float) -> tuple[float, float]:
+    low, high = bounds
+    return (min(low, mid)), (max(high, mid))
 
 
 def share_moved(start: float, end: float) -> float:

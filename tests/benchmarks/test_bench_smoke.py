@@ -7,7 +7,7 @@ import pytest
 
 import ops.cli
 from ops import bench
-from ops.bench import commit, exit_path, footprint, ingest, messaging, orders
+from ops.bench import commit, exit_path, footprint, ingest, messaging, orders, triggers
 from ops.bench.figures import at_least, at_most, p50, p99, told
 
 
@@ -34,6 +34,12 @@ def test_orders_leave_nothing():
     found = sound(orders.figures(orders.run(live=20, finished=60, warm_up=40, rounds=1)))
     assert found["threads_left_by_60"].value == 0
     assert found["actors_left_by_60"].value == 0
+
+
+def test_triggers_tell_what_a_candle_costs_at_each_lookback():
+    found = sound(triggers.figures(triggers.run(lengths=(30, 60), candles=20, rounds=1)))
+    assert found["candle_p50_at_60"].value > 0
+    assert "60_over_30" in found
 
 
 def test_a_bench_that_misses_a_bound_ends_with_failure(monkeypatch, capsys, tmp_path):
