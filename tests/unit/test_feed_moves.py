@@ -4,7 +4,7 @@ import statistics
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.feed.moves import NO_MEASURE, Moves
@@ -103,6 +103,7 @@ def test_seeds_count_only_where_windows_are_minutes_and_once():
     assert moves.spread == before
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 30), st.floats(90, 110)), min_size=1, max_size=80))
 def test_the_move_is_the_largest_from_any_mid_in_force_within_the_window(steps):
     moves, second, seen = seeded(), 1000, []

@@ -13,7 +13,8 @@ HOUR = 4
 MOVE_BARS = 60
 VWAP_BARS = 12
 LOW_BARS = 36
-RSI_BARS = 60
+RSI_BARS = 59
+"""One less than is kept, so that the value of the candle before is told from the same candles."""
 RSI_LENGTH = 14
 
 

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from sortedcontainers import SortedList
 
 _UNIT_BITS = 100
+_REST = 1e-15
+"""Share of a price: no move of a market is so small, even faded to the end of a window."""
 
 
 def _exact(value: float) -> int:
@@ -193,12 +195,13 @@ class Rsi:
         if self._close is not None:
             self._rises.push(max(close - self._close, 0.0))
             self._falls.push(max(self._close - close, 0.0))
-            self.value = self._read()
+            self.value = self._read(_REST * close)
         self._close = close
 
-    def _read(self) -> float | None:
+    def _read(self, rest: float) -> float | None:
+        """Sums below `rest` are what rounding leaves of moves that left the window."""
         up, down = self._rises.value, self._falls.value
         if up is None or down is None:
             return None
         up, down = max(up, 0.0), max(down, 0.0)
-        return 100.0 * up / (up + down) if up + down > 0.0 else 50.0
+        return 100.0 * up / (up + down) if up + down > rest else 50.0
