@@ -91,8 +91,8 @@ def _sound(bar: Bar) -> bool:
 
 
 def move_pct(start: float, end: float) -> float:
-    """The signed move between two prices, per cent; the difference first: exact where they are near."""
-    return (end - start) / start * 100
+    """The signed move between two prices, per cent, to ten places: 100 to 100.6 is 0.6, as a bound is written."""
+    return round((end - start) / start * 100, 10)
 
 
 def true_range(bar: Bar, close: float) -> float:
