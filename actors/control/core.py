@@ -59,15 +59,7 @@ from protocol.risk import (
     WhatIf,
     WhatIfJudged,
 )
-from protocol.strategy import (
-    CycleRecord,
-    CycleView,
-    FlagAnswered,
-    FlagOutcome,
-    FlagProduct,
-    UnflagProduct,
-    UniverseView,
-)
+from protocol.strategy import CycleRecord, CycleView, FlagAnswered, UniverseView
 from protocol.symbols import product_of
 from protocol.venue import ListOpenOrders, OpenOrdersListed, QueryFailed
 
@@ -92,9 +84,7 @@ def step(state: Control, message: Message, now_ns: int) -> tuple[Control, Effect
             return _order_judged(state, message.decision, supposed=False)
         case WhatIfJudged():
             return _order_judged(state, message.decision, supposed=True)
-        case FlagAnswered():
-            return _flag_answered(state, message)
-        case VerbAnswered():
+        case FlagAnswered() | VerbAnswered():
             return verbs.answered(state, message)
         case Reconciled():
             return _reconciled(state, message)
@@ -175,9 +165,7 @@ def _asked(state: Control, asked: Asked, now_ns: int) -> tuple[Control, Effects]
             return state, (told, _answer(connection, DONE, "paused: no entries until resumed"))
         case ResumeEntries():
             return state, (Tell(to="risk", message=Resume(by=request.by)), _answer(connection, DONE, "resumed"))
-        case BanProduct() | UnbanProduct():
-            return _flag(state, connection, request, now_ns)
-        case ResetPeakByHand() | RebuildByHand() | ClearCooldownByHand():
+        case BanProduct() | UnbanProduct() | ResetPeakByHand() | RebuildByHand() | ClearCooldownByHand():
             return verbs.ask(state, connection, request, now_ns)
         case PlaceByHand() | SupposeByHand():
             return _by_hand(state, connection, request, now_ns)
@@ -234,30 +222,6 @@ def _reconciled(state: Control, message: Reconciled) -> tuple[Control, Effects]:
     if not message.ok:
         return state, (_answer(connection, REFUSED, f"not rearmed, reconciliation failed: {message.detail}"),)
     return state, (PassOn(connection=connection, request=request),)
-
-
-def _flag(state: Control, connection: int, request: BanProduct | UnbanProduct, now_ns: int) -> tuple[Control, Effects]:
-    """The universe holds the bans; it answers when a change is durable."""
-    name = f"flag/{connection}/{now_ns}"
-    product = _named(request.product_id)
-    if product is None:
-        return state, (_unknown(connection, request.product_id),)
-    ask: FlagProduct | UnflagProduct
-    if isinstance(request, BanProduct):
-        reason = request.reason
-        ask = FlagProduct(request_id=name, reply_to="control", product_id=product, reason=reason, by=request.by)
-    else:
-        ask = UnflagProduct(request_id=name, reply_to="control", product_id=product, by=request.by)
-    return replace(state, waiting={**state.waiting, name: connection}), (Tell(to="universe", message=ask),)
-
-
-def _flag_answered(state: Control, message: FlagAnswered) -> tuple[Control, Effects]:
-    connection = state.waiting.get(message.request_id)
-    if connection is None:
-        return state, NO_EFFECTS
-    codes = {FlagOutcome.DONE: DONE, FlagOutcome.NOT_FOUND: NOT_FOUND, FlagOutcome.REFUSED: REFUSED}
-    waiting = {k: v for k, v in state.waiting.items() if k != message.request_id}
-    return replace(state, waiting=waiting), (_answer(connection, codes[message.outcome], message.text),)
 
 
 def _named(text: str) -> ProductId | None:

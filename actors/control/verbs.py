@@ -4,19 +4,30 @@ from msgspec.structs import replace
 
 from actors.control.state import Control
 from protocol.base import NO_EFFECTS, Effects
-from protocol.control import Answer, ClearCooldownByHand, RebuildByHand, Reply, ResetPeakByHand
+from protocol.control import (
+    Answer,
+    BanProduct,
+    ClearCooldownByHand,
+    RebuildByHand,
+    Reply,
+    ResetPeakByHand,
+    UnbanProduct,
+)
 from protocol.effects import Tell
+from protocol.ids import ProductId
 from protocol.portfolio import RebuildPositions, ResetPeak
 from protocol.risk import ClearCooldown, VerbAnswered
+from protocol.strategy import FlagAnswered, FlagOutcome, FlagProduct, UnflagProduct
 from protocol.symbols import product_of
 
 DONE, NOT_FOUND, REFUSED = 0, 2, 4
+_FLAGGED = {FlagOutcome.DONE: DONE, FlagOutcome.NOT_FOUND: NOT_FOUND, FlagOutcome.REFUSED: REFUSED}
 
-Verb = ResetPeakByHand | RebuildByHand | ClearCooldownByHand
+Verb = ResetPeakByHand | RebuildByHand | ClearCooldownByHand | BanProduct | UnbanProduct
 
 
 def ask(state: Control, connection: int, request: Verb, now_ns: int) -> tuple[Control, Effects]:
-    """Pass a request on; its connection waits for `VerbAnswered`."""
+    """Pass a request on; its connection waits for `VerbAnswered` or `FlagAnswered`."""
     name = f"verb/{connection}/{now_ns}"
     try:
         told = _told(name, request)
@@ -26,21 +37,44 @@ def ask(state: Control, connection: int, request: Verb, now_ns: int) -> tuple[Co
 
 
 def _told(name: str, request: Verb) -> Tell:
+    """To the portfolio, to risk, or to the universe, which holds the bans."""
     match request:
         case ResetPeakByHand():
             return Tell(to="portfolio", message=ResetPeak(request_id=name, reply_to="control", by=request.by))
         case RebuildByHand():
             return Tell(to="portfolio", message=RebuildPositions(request_id=name, reply_to="control", by=request.by))
-    product = product_of(request.product_id)
-    clear = ClearCooldown(request_id=name, reply_to="control", product_id=product, by=request.by)
-    return Tell(to="risk", message=clear)
+        case ClearCooldownByHand():
+            product = product_of(request.product_id)
+            clear = ClearCooldown(request_id=name, reply_to="control", product_id=product, by=request.by)
+            return Tell(to="risk", message=clear)
+    product = _followed(request.product_id)
+    flag: FlagProduct | UnflagProduct = UnflagProduct(
+        request_id=name, reply_to="control", product_id=product, by=request.by
+    )
+    if isinstance(request, BanProduct):
+        reason = request.reason
+        flag = FlagProduct(request_id=name, reply_to="control", product_id=product, reason=reason, by=request.by)
+    return Tell(to="universe", message=flag)
 
 
-def answered(state: Control, message: VerbAnswered) -> tuple[Control, Effects]:
+def _followed(text: str) -> ProductId:
+    try:
+        return product_of(text)
+    except ValueError:
+        raise ValueError(f"{text} is not a product that we follow") from None
+
+
+def answered(state: Control, message: VerbAnswered | FlagAnswered) -> tuple[Control, Effects]:
     """The word on one of them."""
     connection = state.waiting.get(message.request_id)
     if connection is None:
         return state, NO_EFFECTS
     waiting = {name: number for name, number in state.waiting.items() if name != message.request_id}
-    reply = Reply(code=DONE if message.done else REFUSED, text=message.text)
+    reply = Reply(code=_code(message), text=message.text)
     return replace(state, waiting=waiting), (Answer(connection=connection, reply=reply),)
+
+
+def _code(message: VerbAnswered | FlagAnswered) -> int:
+    if isinstance(message, FlagAnswered):
+        return _FLAGGED[message.outcome]
+    return DONE if message.done else REFUSED

@@ -10,7 +10,7 @@ from actors.portfolio.reconcile import compare
 from actors.portfolio.state import Asked, Portfolio
 from protocol import codec
 from protocol.base import NO_EFFECTS, Effect, Effects, Message
-from protocol.effects import ClearTimer, Commit, Note, SetTimer, Tell
+from protocol.effects import ClearTimer, Commit, SetTimer, Tell
 from protocol.ids import ClientOrderId
 from protocol.instants import SECOND_NS
 from protocol.lifecycle import CommitFailed, Recover, StoreRecord, Wake
@@ -309,34 +309,37 @@ def _accounts(state: Portfolio, message: AccountsListed, now_ns: int) -> tuple[P
     if message.request_id == requests.ACCOUNTS:
         state, effects = requests.rebuilt(state, message, LEDGER_KEY, now_ns)
         return state, (*effects, *telling.view(state, now_ns))
-    state, notes = _compared(replace(state, balances=message.balances), message, now_ns)
+    state, alerts, moved = _compared(replace(state, balances=message.balances), message, now_ns)
     state, answered = _part(state, "accounts", now_ns)
-    journal = tuple(e.message for e in notes if isinstance(e, Note) and isinstance(e.message, Transferred))
-    said = tuple(e for e in notes if not (isinstance(e, Note) and isinstance(e.message, Transferred)))
-    return state, (_stored(state, *journal), *said, *answered)
+    return state, (_stored(state, *moved), *alerts, *answered)
 
 
-def _compared(state: Portfolio, message: AccountsListed, now_ns: int) -> tuple[Portfolio, Effects]:
-    """Hold the ledger against the venue, but only when nothing is in flight that could explain a difference."""
+def _compared(
+    state: Portfolio, message: AccountsListed, now_ns: int
+) -> tuple[Portfolio, Effects, tuple[Transferred, ...]]:
+    """Hold the ledger against the venue, but only when nothing is in flight that could explain a difference.
+
+    Returns what people hear of it, and the transfers that were found, which go on record with the ledger.
+    """
     if not state.ledger.totals:  # the first look at this account: what is there is what we start from
         totals, opened_ns = as_totals({b.currency: b.total for b in message.balances}), message.asked_ns
         ledger = replace(state.ledger, totals=totals, cursor_ns=opened_ns, opened_ns=opened_ns)
-        return replace(state, ledger=ledger), NO_EFFECTS
+        return replace(state, ledger=ledger), NO_EFFECTS, ()
     if state.queue or any(state.moving(order) for order in state.orders.values()):
-        return replace(state, suspects=()), NO_EFFECTS
+        return replace(state, suspects=()), NO_EFFECTS, ()
     diff = compare(state.ledger.totals, message.balances, state.suspects, now_ns)
     diff = transfers.priced(state, diff)
     state = replace(state, suspects=diff.suspects)
     if not diff.transfers:
-        return state, NO_EFFECTS
-    notes = tuple(
+        return state, NO_EFFECTS, ()
+    alerts = tuple(
         telling.alert("transfer", c.subject, f"ledger {c.ledger}, venue {c.venue}", now_ns) for c in diff.corrections
     )
     if state.asked is not None:
         found = (*state.asked.corrections, *diff.corrections)
         state = replace(state, asked=replace(state.asked, corrections=found))
-    state, named = transfers.transferred(state, diff.transfers, now_ns)
-    return state, (*notes, *(Note(message=moved) for moved in named))
+    state, moved = transfers.transferred(state, diff.transfers, now_ns)
+    return state, alerts, moved
 
 
 def _listed(state: Portfolio, message: OpenOrdersListed, now_ns: int) -> tuple[Portfolio, Effects]:

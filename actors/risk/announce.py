@@ -23,19 +23,14 @@ _WARNINGS = frozenset({Reason.API_HEALTH, Reason.REJECTION_BURST, Reason.PRODUCT
 _INFO = frozenset({Reason.OPERATOR_PAUSE})
 
 
-def name(gate: Gate) -> str:
-    """What makes a gate the same one at the next look."""
-    return f"{gate.code.value}/{gate.product_id}"
-
-
 def quietly(risk: Risk, now_ns: int) -> Risk:
     """Take the gates of a start over: what was latched before is no news."""
-    return replace(risk, known={name(g): g for g in gates.everything(risk, now_ns)})
+    return replace(risk, known=_named(risk, now_ns))
 
 
 def changes(risk: Risk, now_ns: int) -> tuple[Risk, Effects, bool]:
     """Hold the gates against those last announced. The last value: whether one of the whole desk changed."""
-    now = {name(g): g for g in gates.everything(risk, now_ns)}
+    now = _named(risk, now_ns)
     if {n: g.state for n, g in now.items()} == {n: g.state for n, g in risk.known.items()}:
         return risk, NO_EFFECTS, False
     tripped = [g for n, g in now.items() if n not in risk.known or risk.known[n].state is not g.state]
@@ -46,6 +41,10 @@ def changes(risk: Risk, now_ns: int) -> tuple[Risk, Effects, bool]:
         *(_alert(g, now_ns) for g in tripped if g.code not in _SILENT),
     )
     return replace(risk, known=now), told, any(not g.product_id for g in (*tripped, *cleared))
+
+
+def _named(risk: Risk, now_ns: int) -> dict[str, Gate]:
+    return {gates.name(g.code, g.product_id): g for g in gates.everything(risk, now_ns)}
 
 
 def _told(gate: Gate, now_ns: int, *, tripped: bool) -> Effects:

@@ -144,7 +144,7 @@ def _people(risk: Risk, message: Message, now_ns: int) -> tuple[Risk, Effects]:
         case ActorExited():
             return _keep(risk, latches.crashed(risk.record, message, now_ns))
         case PeakReset():
-            return _keep(risk, latches.peak_reset(risk.record, message))
+            return _keep(risk, replace(risk.record, drawdown=None))
         case PositionsRebuilt():
             return _keep(risk, replace(risk.record, accounting=None))
         case ClearCooldown():

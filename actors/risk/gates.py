@@ -69,8 +69,13 @@ def strictest(gates: tuple[Gate, ...]) -> TradingState:
     return max((g.state for g in gates), key=_SEVERITY.index, default=TradingState.ACTIVE)
 
 
+def name(code: Reason, product: str = "") -> str:
+    """What makes a gate the same one at the next look: the key of `Risk.known`."""
+    return f"{code.value}/{product}"
+
+
 def _gate(risk: Risk, code: Reason, state: TradingState, now_ns: int, reason: str, product: str = "") -> Gate:
-    known = risk.known.get(f"{code.value}/{product}")
+    known = risk.known.get(name(code, product))
     since_ns = now_ns if known is None else known.since_ns
     return Gate(code=code, state=state, since_ns=since_ns, reason=reason, by="desk", latched=False, product_id=product)
 

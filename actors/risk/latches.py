@@ -9,7 +9,6 @@ from actors.risk.state import Mark, Record, Risk
 from protocol.lifecycle import ActorExited
 from protocol.money import ZERO
 from protocol.orders import OrderState, Side
-from protocol.portfolio import PeakReset
 from protocol.risk import ClockJumped, ConfigDrift, LaneLoad
 from protocol.strategy import UniverseView
 from protocol.venue import VenueHealth
@@ -93,11 +92,6 @@ def drifted(risk: Risk, news: ConfigDrift) -> Risk:
 def crashed(record: Record, news: ActorExited, now_ns: int) -> Record:
     """An actor ended of which nobody had asked it."""
     return record if news.normal else replace(record, crashes_ns=(*record.crashes_ns, now_ns))
-
-
-def peak_reset(record: Record, _news: PeakReset) -> Record:
-    """The drawdown is measured from here on."""
-    return replace(record, drawdown=None)
 
 
 def overfilled(order: OrderState) -> bool:

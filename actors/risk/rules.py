@@ -138,18 +138,13 @@ def stale_data(case: Case, risk: Risk, now_ns: int) -> tuple[Verdict, ...]:
 
 def stale_market(_case: Case, risk: Risk, now_ns: int) -> tuple[Verdict, ...]:
     """No batch on a market that is not seen: the reference product, and at least half of all, must be fresh."""
-    stale = [product for product in risk.feeds if not _fresh(product, risk, now_ns)]
+    stale = [product for product in risk.feeds if not staleness.fresh(risk, product, now_ns)]
     reference = ProductId(risk.limits.reference)
     most = Decimal(len(risk.feeds) // 2)
     return (
         *_fact(Reason.STALE_DATA, reference not in stale, f"reference {reference}", halts=True),
         *_at_most(Reason.STALE_DATA, Decimal(len(stale)), most, "products", "stale products", halts=True),
     )
-
-
-def _fresh(product: ProductId, risk: Risk, now_ns: int) -> bool:
-    quoted = staleness.ages(risk, product, now_ns, candle=False)
-    return staleness.live(risk, product) and all(age.passed for age in quoted)
 
 
 def product_disabled(case: Case, risk: Risk, _now_ns: int) -> tuple[Verdict, ...]:

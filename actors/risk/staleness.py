@@ -65,8 +65,8 @@ def live(risk: Risk, product: ProductId) -> bool:
 
 
 def fresh(risk: Risk, product: ProductId, now_ns: int) -> bool:
-    """Whether a decision may be made on what is known of the product."""
-    return live(risk, product) and young(risk, product, now_ns)
+    """Whether the feed vouches for its book and its quote is young; minute candles have a rule of their own."""
+    return live(risk, product) and all(age.passed for age in ages(risk, product, now_ns, candle=False))
 
 
 def young(risk: Risk, product: str, now_ns: int) -> bool:

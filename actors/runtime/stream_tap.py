@@ -85,9 +85,7 @@ class Tap(ClientConnection):
                 if start > size:
                     break
                 length = int.from_bytes(data[at + 2 : start])
-            elif length >= _MASKED:
-                length = MAX_FRAME_BYTES + 1
-            if length > MAX_FRAME_BYTES:  # nothing we take: the library knows how to end it
+            if data[at + 1] >= _MASKED or length > MAX_FRAME_BYTES:  # nothing we take: the library knows how to end it
                 self._left_alone = True
                 super().data_received(data[at:])
                 return size

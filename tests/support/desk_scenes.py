@@ -31,7 +31,7 @@ from protocol.orders import (
 )
 from protocol.policy import Policy
 from protocol.portfolio import ExitWanted, FillApplied, PnlPeriods, PortfolioView, Position
-from protocol.risk import Alert, EpochChanged, OperatorOrder
+from protocol.risk import Alert, EpochChanged, Gate, OperatorOrder, RiskView, TradingState
 from protocol.strategy import Regime, TradeProposal, Trigger, UniverseView
 from protocol.venue import AccountsListed, Balance, FillRecord, FillsListed, VenueHealth
 
@@ -216,6 +216,21 @@ def view(nav: Any = 10_000, positions: tuple[Position, ...] = (), **changes: Any
         fees_today_usd=D(0),
         ledger=(),
         reconciled=True,
+    )
+    return replace(parts, **changes)
+
+
+def risk_view(*gates: Gate, **changes: Any) -> RiskView:
+    parts = RiskView(
+        at_ns=NOON_NS,
+        state=TradingState.ACTIVE,
+        gates=gates,
+        exposure_pct=None,
+        pending_usd=D(0),
+        entries_1h=0,
+        entries_today=0,
+        loss_streak=0,
+        cooldowns=(),
     )
     return replace(parts, **changes)
 

@@ -22,7 +22,7 @@ from protocol.orders import (
     StepKind,
     VenueOrder,
 )
-from protocol.risk import Gate, Reason, RiskView, TradingState
+from protocol.risk import Gate, Reason, TradingState
 from tests.support import desk_scenes as scenes
 
 START_NS = 1_790_000_000_000_000_000
@@ -51,17 +51,7 @@ def quote(now_ns, bid="100", ask="101"):
 
 def view(state=TradingState.ACTIVE, *, watchdog=True):
     absent = Gate(code=Reason.WATCHDOG_ABSENT, state=TradingState.REDUCING, since_ns=0, reason="", by="", latched=False)
-    return RiskView(
-        at_ns=START_NS,
-        state=state,
-        gates=() if watchdog else (absent,),
-        exposure_pct=None,
-        pending_usd=d(0),
-        entries_1h=0,
-        entries_today=0,
-        loss_streak=0,
-        cooldowns=(),
-    )
+    return scenes.risk_view(*(() if watchdog else (absent,)), at_ns=START_NS, state=state)
 
 
 def intent(*steps, side=Side.BUY, purpose=Purpose.ENTRY, **changes):

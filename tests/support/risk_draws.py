@@ -41,8 +41,8 @@ def a_proposal(rng):
     )
 
 
-def limits_of(rng):
-    """Caps of any height in any order; pacing aside, which would hide them."""
+def caps(rng):
+    """Caps of any height in any order."""
     return {
         "max_total_at_risk_pct": share(rng, 2, 40),
         "max_position_size_pct": share(rng, 1, 10),
@@ -50,6 +50,13 @@ def limits_of(rng):
         "tier_caps_pct": tuple(share(rng, 1, 10) for _ in range(3)),
         "theme_caps_pct": tuple((theme, share(rng, 1, 20)) for theme in ("LAYER1", "MEME", "DEFI", "OTHER")),
         "strategy_budgets_pct": tuple((name, share(rng, 1, 30)) for name in STRATEGIES),
+    }
+
+
+def limits_of(rng):
+    """Caps of any height in any order; pacing aside, which would hide them."""
+    return {
+        **caps(rng),
         "min_position_size_pct": rng.choice((D(0), D("0.25"))),
         "min_notional_usd": rng.choice((D(1), D(10))),
         "min_order_usd": rng.choice((D(1), D(10))),

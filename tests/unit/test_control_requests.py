@@ -43,12 +43,12 @@ from protocol.risk import (
     Pause,
     Reason,
     Resume,
-    RiskView,
     TradingState,
     Verdict,
     WatchdogSeen,
 )
 from protocol.venue import ListOpenOrders, OpenOrdersListed, QueryFailed
+from tests.support import desk_scenes as scenes
 from tests.support.desk_scenes import BTC, ETH, NOON_NS, order, products_known, quote, told, view
 
 BY = "ann@desk"
@@ -67,17 +67,7 @@ def pages(**changes):
 
 
 def risk_view(state=TradingState.ACTIVE):
-    return RiskView(
-        at_ns=NOON_NS,
-        state=state,
-        gates=(),
-        exposure_pct=Decimal(1),
-        pending_usd=Decimal(0),
-        entries_1h=0,
-        entries_today=0,
-        loss_streak=0,
-        cooldowns=(),
-    )
+    return scenes.risk_view(state=state, exposure_pct=Decimal(1))
 
 
 class Rig:

@@ -14,8 +14,9 @@ from protocol.instants import SECOND_NS
 from protocol.lifecycle import Recover
 from protocol.orders import OrderUpdate, Status
 from protocol.portfolio import LedgerTotal
-from protocol.risk import BatchJudged, Decision, Gate, Reason, RiskView, TradingState, Verdict
+from protocol.risk import BatchJudged, Decision, Gate, Reason, TradingState, Verdict
 from protocol.strategy import Check, CycleRecord, CycleView, Exclusion, Passed, Regime, UniverseView
+from tests.support import desk_scenes as scenes
 from tests.support.desk_scenes import (
     BTC,
     ETH,
@@ -50,17 +51,7 @@ def gate(code, state, *, reason="", by="rule", latched=False):
 
 
 def risk_view(*gates, state=TradingState.ACTIVE):
-    return RiskView(
-        at_ns=NOON_NS,
-        state=state,
-        gates=gates,
-        exposure_pct=D("12.34567"),
-        pending_usd=D(0),
-        entries_1h=0,
-        entries_today=0,
-        loss_streak=0,
-        cooldowns=(),
-    )
+    return scenes.risk_view(*gates, state=state, exposure_pct=D("12.34567"))
 
 
 def control(*messages, **changes):

@@ -15,7 +15,7 @@ from protocol.instants import SECOND_NS
 from protocol.lifecycle import Recover, Wake
 from protocol.orders import IntentTaken, Side
 from protocol.portfolio import Reconcile, Reconciled
-from protocol.risk import BatchJudged, Decision, ProposalBatch, Reason, RiskView, TradingState
+from protocol.risk import BatchJudged, Decision, ProposalBatch, Reason
 from protocol.strategy import (
     AlphaDown,
     Asset,
@@ -29,6 +29,7 @@ from protocol.strategy import (
     UniverseView,
     UniverseWanted,
 )
+from tests.support import desk_scenes as scenes
 from tests.support.desk_scenes import BTC, ETH, NOON_NS, noted, policy, position, proposal, told, view
 
 CALM = Settings(interval_ns=60 * SECOND_NS, jitter_share=0.1, seed=1)
@@ -85,18 +86,7 @@ def judged(*codes, number=1):
 
 
 def risk_view(*pending):
-    return RiskView(
-        at_ns=NOON_NS,
-        state=TradingState.ACTIVE,
-        gates=(),
-        exposure_pct=None,
-        pending_usd=Decimal(0),
-        entries_1h=0,
-        entries_today=0,
-        loss_streak=0,
-        cooldowns=(),
-        pending=pending,
-    )
+    return scenes.risk_view(pending=pending)
 
 
 def taken(outcome="", of="c0"):

@@ -35,24 +35,15 @@ from tests.support.desk_scenes import (
     quote,
     view,
 )
+from tests.support.risk_draws import STRATEGIES, caps, share
 
 SCENES = 1000
 SLACK = D("1.000000000001")  # divisions to 28 digits do not land on a limit exactly
-STRATEGIES = ("rules_engine", "second")
 
 
-def share(rng, low, high):
-    return D(rng.randrange(low * 100, high * 100 + 1)) / 100
-
-
-def caps(rng):
+def limits(rng):
     return {
-        "max_total_at_risk_pct": share(rng, 2, 40),
-        "max_position_size_pct": share(rng, 1, 10),
-        "max_per_asset_pct": share(rng, 1, 10),
-        "tier_caps_pct": tuple(share(rng, 1, 10) for _ in range(3)),
-        "theme_caps_pct": tuple((theme, share(rng, 1, 20)) for theme in ("LAYER1", "MEME", "DEFI", "OTHER")),
-        "strategy_budgets_pct": tuple((name, share(rng, 1, 30)) for name in STRATEGIES),
+        **caps(rng),
         "max_open_positions": rng.randrange(0, 6),
         "max_order_usd": D(rng.choice((50, 300, 10_000))),
         "trades_per_day": rng.choice((0, 1, 100)),
@@ -107,7 +98,7 @@ def trouble(rng):
 def scene(seed):
     """A desk in some trouble, with caps of any height."""
     rng = Random(seed)
-    desk = RiskDesk(**caps(rng))
+    desk = RiskDesk(**limits(rng))
     desk.tell(held(rng))
     for _ in range(rng.randrange(4)):
         happening = trouble(rng)

@@ -12,8 +12,9 @@ from actors.metrics.core import Metrics, Settings, publish, step
 from actors.metrics.edge import MetricsEdge, PortTakenError
 from protocol.instants import SECOND_NS
 from protocol.lifecycle import Recover, Wake
-from protocol.risk import Gate, Reason, RiskView, TradingState
+from protocol.risk import Gate, Reason, TradingState
 from protocol.strategy import CycleView
+from tests.support import desk_scenes as scenes
 from tests.support.desk_scenes import NOON_NS, D, position
 from tests.support.desk_scenes import view as portfolio_view
 
@@ -28,17 +29,7 @@ def gate(code=Reason.WATCHDOG_ABSENT, state=TradingState.REDUCING):
 
 
 def risk_view(state=TradingState.ACTIVE, *gates):
-    return RiskView(
-        at_ns=NOON_NS,
-        state=state,
-        gates=gates,
-        exposure_pct=D("12.5"),
-        pending_usd=D(0),
-        entries_1h=2,
-        entries_today=7,
-        loss_streak=0,
-        cooldowns=(),
-    )
+    return scenes.risk_view(*gates, state=state, exposure_pct=D("12.5"), entries_1h=2, entries_today=7)
 
 
 def cycle_view(last_ns=NOON_NS):
