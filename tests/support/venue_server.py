@@ -131,12 +131,12 @@ class Client:
         return self.get(f"/orders/historical/{order_id}")["order"]
 
     def until(self, condition, timeout_s=5.0):
-        """Polls until `condition()` is truthy and returns what it gave."""
+        """Polls until `condition()` is truthy and returns what it gave; more slowly than the venue's own limit of calls."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             if found := condition():
                 return found
-            time.sleep(0.02)
+            time.sleep(0.05)
         raise AssertionError("it did not come true in time")
 
     @contextmanager

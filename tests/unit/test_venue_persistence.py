@@ -445,8 +445,7 @@ def test_the_venue_process_knows_every_answer_it_gave(tmp_path, how):
     asked = client.order(market_market_ioc={"quote_size": "500"})
     client.post("/orders", asked)
     resting = [client.place() for _ in range(5)]
-    client.until(lambda: client.get("/orders/historical/fills")["fills"])
-    told = client.get("/orders/historical/fills")["fills"]
+    told = client.until(lambda: client.get("/orders/historical/fills")["fills"])
     money = client.admin("GET", "/balances")["balances"]
     getattr(process, how)()
     process.wait(10)
