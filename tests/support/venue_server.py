@@ -131,7 +131,7 @@ class Client:
         return self.get(f"/orders/historical/{order_id}")["order"]
 
     def until(self, condition, timeout_s=5.0):
-        """Polls until `condition()` is truthy and returns what it gave; more slowly than the venue's own limit of calls."""
+        """Polls until `condition()` is truthy and returns what it gave; slower than the venue limits calls."""
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             if found := condition():
