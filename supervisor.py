@@ -55,6 +55,7 @@ ACTORS = (
     (Child(name="market", group="feeds", backoff_s=(0.25, 30.0)), "io"),  # one per 16 products
     (Child(name="feed", group="feeds", backoff_s=(0.25, 30.0)), "io"),  # one per product
     (Child(name="universe", group="side"), "core"),
+    (Child(name="strategies", group="side"), "core"),  # who may run; it remembers what alpha died of
     (Child(name="metrics", group="side"), "io"),
 )
 

@@ -6,9 +6,9 @@ Numbers are those of configuration.md §7. A rule says nothing about keys whose 
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 
+from config.coherence_strategy import STRATEGY_RULES
 from config.files import Config
 from config.problems import Problem, shown
-from config.schema_policy import Execution, RegimeRow
 from protocol.base import Value
 from protocol.money import PCT, plain
 from protocol.policy import OTHER_THEME, Mode, Policy
@@ -20,15 +20,6 @@ LEADER = "BTC-USD"
 _REFRESHES_H = (1, 24, 168)
 _LOWEST_CONFIDENCE = Decimal("0.6")
 _WARN_AT_RISK_PCT = 50
-_WEAKEST: dict[str, tuple[Decimal, Decimal]] = {
-    "price_move": (Decimal("0.6"), Decimal("0.70")),
-    "breakout": (Decimal("0.7"), Decimal("0.8")),
-    "momentum": (Decimal(1), Decimal(1)),
-    "volume_spike": (Decimal(1), Decimal(1)),
-    "reversal": (Decimal(1), Decimal("0.6")),
-    "mean_reversion": (Decimal(1), Decimal("0.6")),
-}
-"""Strength and confidence of each trigger's smallest form (pipeline.md §5.2); of those that grow, what they reach."""
 
 
 def problems(config: Config) -> tuple[Problem, ...]:
@@ -216,7 +207,7 @@ def _fees(config: Config) -> Iterator[Problem]:
 
 
 def _lives(config: Config) -> Iterator[Problem]:
-    execution: Execution = config.policy.execution
+    execution = config.policy.execution
     retry = ("execution.maker_retry_min_ttl_sec", execution.maker_retry_min_ttl_sec)
     first = ("execution.maker_first_min_ttl_sec", execution.maker_first_min_ttl_sec)
     longest = ("execution.maker_max_ttl_sec", execution.maker_max_ttl_sec)
@@ -357,36 +348,6 @@ def _live(config: Config) -> Iterator[Problem]:
         yield _policy("risk.max_total_at_risk_pct", at_risk, "rule 23: LIVE refuses over 50 % at risk")
 
 
-def _reachable(config: Config) -> Iterator[Problem]:
-    for kind in sorted({kind for row in _rows(config) for kind in row.allowed_signals}):
-        strength, confidence = _WEAKEST[kind]
-        yield from _reached(config, kind, strength, confidence)
-
-
-def _reached(config: Config, kind: str, strength: Decimal, confidence: Decimal) -> Iterator[Problem]:
-    weights, signals = config.policy.strategy.conviction_weights, config.signals.triggers
-    conviction = weights.base + weights.trigger_strength * strength + weights.trigger_confidence * confidence
-    figures = (
-        ("signals.yaml", "triggers.min_trigger_score", signals.min_trigger_score, strength * confidence),
-        ("signals.yaml", "triggers.min_trigger_confidence", signals.min_trigger_confidence, confidence),
-        (
-            "policy.yaml",
-            "strategy.min_conviction_to_propose, strategy.conviction_weights",
-            config.policy.strategy.min_conviction_to_propose,
-            conviction,
-        ),
-    )
-    for file, keys, least, reached in figures:
-        if reached < least:
-            rule = f"rule 26: {kind} reaches only {plain(reached)}, so that it could fire in vain for ever"
-            yield Problem(file=file, key=keys, value=shown(least), rule=rule)
-
-
-def _rows(config: Config) -> tuple[RegimeRow, ...]:
-    table = config.policy.regime
-    return (table.bull, table.chop, table.bear, table.crash)
-
-
 def _crash(config: Config) -> Iterator[Problem]:
     crash = config.policy.regime.crash
     if crash.allowed_signals or crash.position_size_multiplier or crash.max_positions:
@@ -427,6 +388,7 @@ RULES: tuple[Rule, ...] = (
         _lives,
         _profiles,
     ),
-    *(_trailing, _clusters, _one_cluster, _tiers, _live, _reachable, _crash, _rates, _heartbeat),
+    *(_trailing, _clusters, _one_cluster, _tiers, _live, _crash, _rates, _heartbeat),
     *(_forced, _leader, _hysteresis, _crash_tiers, _allocations),
+    *STRATEGY_RULES,
 )

@@ -8,6 +8,7 @@ from enum import Enum
 import msgspec
 
 from config.files import Config
+from config.resolve_strategy import strategy_policy
 from config.schema import Section
 from config.schema_market import Band, ModularSignals, Thresholds, Tier, TierMultipliers, TrendFilter, UniverseFile
 from config.schema_policy import Fallback, Lane
@@ -39,7 +40,7 @@ def resolve(config: Config) -> resolved.Policy:
         regime=_regime(config),
         triggers=_triggers(config),
         auto_tune=_auto_tune(config),
-        strategy=_strategy(config),
+        strategy=strategy_policy(config),
         ignore_assets=tuple(asset.upper() for asset in config.policy.portfolio.ignore_assets),
         staleness=_staleness(config),
         breakers=_breakers(config),
@@ -349,31 +350,6 @@ def _threshold(regime: Regime, row: Thresholds) -> resolved.ThresholdRow:
         move_60m_pct=float(row.pct_change_60m),
         volume_ratio=float(row.volume_ratio_1h_vs_24h),
         atr_min_mult=float(row.atr_filter_min_mult),
-    )
-
-
-def _strategy(config: Config) -> resolved.StrategyPolicy:
-    strategy, weights = config.policy.strategy, config.policy.strategy.conviction_weights
-    sizes, rules = strategy.base_position_pct, config.strategies.strategies.rules_engine
-    row = resolved.StrategyRow(
-        name="rules_engine",
-        enabled=rules.enabled,
-        max_at_risk_pct=rules.risk_budgets.max_at_risk_pct,
-        max_trades_per_cycle=rules.risk_budgets.max_trades_per_cycle,
-    )
-    return resolved.StrategyPolicy(
-        strategies=(row,),
-        max_total_proposals_per_cycle=config.strategies.global_.max_total_proposals_per_cycle,
-        tier_base_pct=(sizes.tier1, sizes.tier2, sizes.tier3),
-        risk_per_trade_pct=config.policy.position_sizing.risk_per_trade_pct,
-        max_stop_loss_pct=config.policy.risk.stop_loss_pct,
-        min_notional_usd=config.policy.risk.min_trade_notional_usd,
-        min_conviction=float(strategy.min_conviction_to_propose),
-        momentum_downside_reversal_pct=float(strategy.momentum_downside_reversal_pct),
-        conviction_base=float(weights.base),
-        conviction_strength_weight=float(weights.trigger_strength),
-        conviction_confidence_weight=float(weights.trigger_confidence),
-        conviction_tier_1_boost=float(weights.quality_boosts.tier_bias_T1),
     )
 
 

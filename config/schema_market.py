@@ -279,16 +279,21 @@ class Budget(Section, frozen=True, kw_only=True):
 
 
 class StrategyEntry(Section, frozen=True, kw_only=True):
-    """One strategy."""
+    """One strategy. Without a class it is one of the library, by its name."""
 
-    enabled: Annotated[bool, key("switch", "whether it runs; a missing key means it does not")] = False
+    enabled: Annotated[bool, key("switch", "whether it trades; a missing key means it does not")] = False
+    shadow: Annotated[bool, key("switch", "it decides on live data and never trades, whatever `enabled` says")] = False
+    class_: Annotated[str, key("class name", "of a strategy of your own", pattern="([A-Za-z][A-Za-z0-9_]*)?")] = field(
+        name="class", default=""
+    )
+    path: Annotated[str, key("file", "where the class stands; default: STATE/strategies/<name>.py")] = ""
+    parameters: dict[str, Annotated[Decimal, key("number", "given to its constructor by name", "-1e12", "1e12")]] = (
+        field(default_factory=dict)
+    )
+    time_budget_ms: Annotated[
+        int, key("ms of processor time", "a decision that takes longer ends the strategy", "10", "10000")
+    ] = 1000
     risk_budgets: Budget
-
-
-class StrategyTable(Section, frozen=True, kw_only=True):
-    """The strategies that exist."""
-
-    rules_engine: StrategyEntry
 
 
 class Aggregation(Section, frozen=True, kw_only=True):
@@ -300,5 +305,5 @@ class Aggregation(Section, frozen=True, kw_only=True):
 class StrategiesFile(Section, frozen=True, kw_only=True):
     """`strategies.yaml`."""
 
-    strategies: StrategyTable
+    strategies: dict[str, StrategyEntry]
     global_: Aggregation = field(name="global", default_factory=Aggregation)

@@ -101,6 +101,12 @@ class Triggers(Section, frozen=True, kw_only=True):
 class QualityBoosts(Section, frozen=True, kw_only=True):
     """What adds to conviction."""
 
+    reversal_close_above_vwap_5m: Annotated[
+        Decimal, key("0 to 1", "buyers pay more than the hour's mean", "0", "1")
+    ] = Decimal("0.04")
+    reversal_higher_low: Annotated[Decimal, key("0 to 1", "the fall did not go on", "0", "1")] = Decimal("0.04")
+    reversal_rsi_cross_50: Annotated[Decimal, key("0 to 1", "gains outweigh losses again", "0", "1")] = Decimal("0.03")
+    reversal_bounce_confirmed: Annotated[Decimal, key("0 to 1", "the low is left behind", "0", "1")] = Decimal("0.04")
     tier_bias_T1: Annotated[Decimal, key("0 to 1", "tier 1 fills better", "0", "1")] = Decimal("0.02")  # noqa: N815 - tiers are T1, T2, T3 in every file
 
 
@@ -111,6 +117,55 @@ class ConvictionWeights(Section, frozen=True, kw_only=True):
     trigger_strength: Annotated[Decimal, key("0 to 1", "what strength is worth", "0", "1")] = Decimal("0.5")
     trigger_confidence: Annotated[Decimal, key("0 to 1", "what confidence is worth", "0", "1")] = Decimal("0.3")
     quality_boosts: QualityBoosts = field(default_factory=QualityBoosts)
+
+
+class ReversalConfirmation(Section, frozen=True, kw_only=True):
+    """How many of the four signs a reversal needs."""
+
+    enforce: Annotated[bool, key("switch", "off: the signs only add to conviction")] = True
+    min_required: Annotated[int, key("signs of 4", "fewer are chance", "1", "4")] = 3
+
+
+class CanaryDepths(Section, frozen=True, kw_only=True):
+    """Depth within 20 bps of the mid that a canary needs, by tier."""
+
+    tier1: Annotated[Decimal, key("USD", "what a try in tier 1 needs", "0", "1e12")] = Decimal(50_000)
+    tier2: Annotated[Decimal, key("USD", "what a try in tier 2 needs", "0", "1e12")] = Decimal(25_000)
+    tier3: Annotated[Decimal, key("USD", "what a try in tier 3 needs", "0", "1e12")] = Decimal(10_000)
+
+
+class Canary(Section, frozen=True, kw_only=True):
+    """A small purchase just below the threshold, when nothing else is going on; post-only."""
+
+    enabled: Annotated[bool, key("switch", "off: below the threshold nothing is bought")] = True
+    window: Annotated[
+        Decimal, key("of conviction", "it begins so far below the threshold and ends at it", "0", "1", over=True)
+    ] = Decimal("0.02")
+    require_tier_in: Annotated[
+        list[Annotated[str, key("T1, T2 or T3", "a tier", pattern="T[123]")]], key("tiers", "where it may be tried")
+    ] = field(default_factory=lambda: ["T1", "T2"])
+    size_multiplier: Annotated[Decimal, key("x size", "it is meant to be small", "0", "1", over=True)] = Decimal("0.25")
+    min_depth_usd: CanaryDepths = field(default_factory=CanaryDepths)
+
+
+class HighVolatility(Section, frozen=True, kw_only=True):
+    """Smaller sizes after a wild hour."""
+
+    lookback_minutes: Annotated[int, key("min", "in steps of 15; over which the move is taken", "15", "1440")] = 60
+    move_threshold_pct: Annotated[Decimal, key("%", "a move of this much either way", "0", "100", over=True)] = Decimal(
+        8
+    )
+    size_reduction_factor: Annotated[Decimal, key("x size", "what is left of it", "0", "1", over=True)] = Decimal("0.5")
+
+
+class ReversionTrade(Section, frozen=True, kw_only=True):
+    """How a mean reversion is traded."""
+
+    stop_atr: Annotated[Decimal, key("ATR", "distance of the stop", "0", "10", over=True)] = Decimal("1.2")
+    take_profit_atr: Annotated[
+        Decimal, key("ATR", "distance of the target, beyond the stop's", "0", "20", over=True)
+    ] = Decimal("1.8")
+    max_hold_hours: Annotated[int, key("h", "what has not reverted by then will not", "1", "720")] = 48
 
 
 class Strategy(Section, frozen=True, kw_only=True):
@@ -127,6 +182,13 @@ class Strategy(Section, frozen=True, kw_only=True):
     ] = Decimal(3)
     max_new_positions_per_cycle: Annotated[int, key("positions", "one cycle sees one market", "1", "100")] = 1
     conviction_weights: ConvictionWeights = field(default_factory=ConvictionWeights)
+    min_conviction_by_regime: dict[str, Annotated[Decimal, key("0 to 1", "the threshold of that regime", "0", "1")]] = (
+        field(default_factory=dict)
+    )
+    reversal_confirmation: ReversalConfirmation = field(default_factory=ReversalConfirmation)
+    canary: Canary = field(default_factory=Canary)
+    high_volatility: HighVolatility = field(default_factory=HighVolatility)
+    mean_reversion: ReversionTrade = field(default_factory=ReversionTrade)
 
 
 class RegimeRow(Section, frozen=True, kw_only=True):

@@ -29,6 +29,7 @@ VERBS: tuple[str, ...] = (
     "positions",
     "fills",
     "universe",
+    "strategy",
     "tail",
     "why",
     "what-if",

@@ -15,7 +15,7 @@ class Request(Message, frozen=True, kw_only=True):
 
 
 class View(Request, frozen=True, kw_only=True, tag="control.view"):
-    """Read something: status, actors, orders, positions, fills, universe."""
+    """Read something: status, actors, orders, positions, fills, universe, strategies."""
 
     what: str
 
@@ -75,6 +75,13 @@ class ClearCooldownByHand(Request, frozen=True, kw_only=True, tag="control.clear
     """End a product's cooldown before its time."""
 
     product_id: str
+
+
+class SwitchByHand(Request, frozen=True, kw_only=True, tag="control.strategy"):
+    """A strategy on or off, over restarts."""
+
+    name: str
+    on: bool
 
 
 class PlaceByHand(Request, frozen=True, kw_only=True, tag="control.order"):
@@ -174,6 +181,7 @@ ControlRequest = (
     | ResetPeakByHand
     | RebuildByHand
     | ClearCooldownByHand
+    | SwitchByHand
     | PlaceByHand
     | SupposeByHand
     | CancelByHand

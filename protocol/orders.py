@@ -299,6 +299,14 @@ class ShadowOrder(Message, frozen=True, kw_only=True, tag="orders.shadow"):
     at_ns: int
 
 
+class CancelStrategy(Message, frozen=True, kw_only=True, tag="orders.cancel_strategy"):
+    """To the desk: this strategy is off; every entry of its that is under way ends, its orders are cancelled."""
+
+    lane: ClassVar[Lane] = Lane.CONTROL
+    strategy: str
+    reason: str
+
+
 class Drain(Message, frozen=True, kw_only=True, tag="orders.drain"):
     """To the desk: no new order from here on, cancel every live one; answered by `Drained` when none might rest."""
 
@@ -329,6 +337,7 @@ OrderMessage = (
     | OrderBooked
     | IntentDone
     | ShadowOrder
+    | CancelStrategy
     | Drain
     | Drained
 )

@@ -10,6 +10,7 @@ from enum import Enum
 
 from protocol.base import Value
 from protocol.ids import ProductId
+from protocol.policy_strategy import StrategyPolicy
 from protocol.strategy import Regime
 
 OTHER_THEME = "OTHER"
@@ -343,39 +344,6 @@ class TriggerPolicy(Value, frozen=True, kw_only=True):
     def threshold(self, regime: Regime) -> ThresholdRow | None:
         """The thresholds of a regime; None where no trigger may fire."""
         return next((row for row in self.thresholds if row.regime is regime), None)
-
-
-class StrategyRow(Value, frozen=True, kw_only=True):
-    """One strategy's switch and budget."""
-
-    name: str
-    enabled: bool
-    max_at_risk_pct: Decimal
-    max_trades_per_cycle: int
-
-
-class StrategyPolicy(Value, frozen=True, kw_only=True):
-    """Sizing and conviction of the rules strategy, and aggregation (pipeline.md §6, §8).
-
-    `tier_base_pct` is the base size for tiers 1, 2, 3. Weights and conviction are 0 to 1.
-    """
-
-    strategies: tuple[StrategyRow, ...]
-    max_total_proposals_per_cycle: int
-    tier_base_pct: tuple[Decimal, Decimal, Decimal]
-    risk_per_trade_pct: Decimal
-    max_stop_loss_pct: Decimal
-    min_notional_usd: Decimal
-    min_conviction: float
-    momentum_downside_reversal_pct: float
-    conviction_base: float
-    conviction_strength_weight: float
-    conviction_confidence_weight: float
-    conviction_tier_1_boost: float
-
-    def strategy(self, name: str) -> StrategyRow | None:
-        """A strategy's row; None for one that is not configured."""
-        return next((row for row in self.strategies if row.name == name), None)
 
 
 class StalenessPolicy(Value, frozen=True, kw_only=True):

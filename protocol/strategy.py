@@ -182,7 +182,11 @@ class Passed(Value, frozen=True, kw_only=True):
 
 
 class TradeProposal(Value, frozen=True, kw_only=True):
-    """What a strategy wants. Percentages of NAV and of price; `conviction` 0 to 1. Immutable (R2)."""
+    """What a strategy wants. Percentages of NAV and of price; `conviction` 0 to 1. Immutable (R2).
+
+    `metadata` are the figures behind it, by name: what conviction is made of, the threshold it was held against.
+    Correlation, strategy, tier, theme, regime and time are the host's to say: it overwrites what a strategy put there.
+    """
 
     correlation: str
     product_id: ProductId
@@ -200,6 +204,7 @@ class TradeProposal(Value, frozen=True, kw_only=True):
     reason: str
     tags: tuple[str, ...]
     created_ns: int
+    metadata: tuple[tuple[str, float], ...] = ()
 
 
 class Overlay(Value, frozen=True, kw_only=True):
@@ -211,12 +216,17 @@ class Overlay(Value, frozen=True, kw_only=True):
 
 
 class CycleOpened(Message, frozen=True, kw_only=True, tag="strategy.cycle"):
-    """Cycle to the strategy host: decide on what is closed now. `held`: products with a position or working order."""
+    """Cycle to the strategy host: decide on what is closed now. `held`: products with a position.
+
+    `used_pct`: what each strategy's positions are worth, per cent of NAV. `nav_usd` None: not known.
+    """
 
     cycle: int
     opened_ns: int
     universe: UniverseView
     held: tuple[ProductId, ...]
+    nav_usd: Decimal | None = None
+    used_pct: tuple[tuple[str, Decimal], ...] = ()
 
 
 class ProposalsMade(Message, frozen=True, kw_only=True, tag="strategy.proposals"):
@@ -234,13 +244,141 @@ class ProposalsMade(Message, frozen=True, kw_only=True, tag="strategy.proposals"
 
 
 class AlphaDown(Message, frozen=True, kw_only=True, tag="strategy.alpha_down"):
-    """The process in which strategies run went away (bridge to cycle); `AlphaUp` when it is back."""
+    """The process in which strategies run went away (bridge to registry to cycle); `AlphaUp` when it is back."""
 
     detail: str
 
 
 class AlphaUp(Message, frozen=True, kw_only=True, tag="strategy.alpha_up"):
     """The strategy process is connected: send it what it needs to know again."""
+
+
+class EndAlpha(Message, frozen=True, kw_only=True, tag="strategy.end_alpha"):
+    """The strategy process does not answer: it is killed where it stands. Performed by the desk's end of the bridge."""
+
+    reason: str
+
+
+class HostStarted(Message, frozen=True, kw_only=True, tag="strategy.host_started"):
+    """Host to registry: who may run? `accused`: the strategy that ran when the process before this one ended."""
+
+    accused: str = ""
+
+
+class StrategySwitches(Message, frozen=True, kw_only=True, tag="strategy.switches"):
+    """Registry to host: who trades, and who decides in the shadow; everybody else is off."""
+
+    live: tuple[str, ...]
+    shadow: tuple[str, ...]
+
+
+class Failure(Enum):
+    """Why a strategy is off without anybody having switched it off."""
+
+    REFUSED = "refused"
+    RAISED = "raised"
+    OVER_TIME = "over_time"
+
+
+class StrategyFailed(Message, frozen=True, kw_only=True, tag="strategy.failed"):
+    """Host to registry: this strategy could not be loaded, or raised. `detail` names file and line where known."""
+
+    name: str
+    failure: Failure
+    detail: str
+
+
+class Pick(Value, frozen=True, kw_only=True):
+    """A proposal in short: `notional_pct` of NAV."""
+
+    product_id: ProductId
+    side: Side
+    conviction: float
+    notional_pct: Decimal
+
+
+class StrategyRun(Value, frozen=True, kw_only=True):
+    """One strategy in one cycle: what it proposed, what of that was well formed and within its budget, and how long."""
+
+    name: str
+    shadow: bool
+    proposed: int
+    kept: int
+    elapsed_us: int
+
+
+class StrategiesRan(Message, frozen=True, kw_only=True, tag="strategy.ran"):
+    """Host to registry: how each strategy's run went."""
+
+    cycle: int
+    runs: tuple[StrategyRun, ...]
+
+
+class ShadowDecided(Message, frozen=True, kw_only=True, tag="strategy.shadow"):
+    """What a strategy would have proposed, had it traded; beside it what the live ones proposed together."""
+
+    cycle: int
+    strategy: str
+    proposals: tuple[TradeProposal, ...]
+    passed: tuple[Passed, ...]
+    live: tuple[Pick, ...]
+    at_ns: int
+
+
+class SwitchStrategy(Message, frozen=True, kw_only=True, tag="strategy.switch"):
+    """Control to registry: a strategy on or off from now on, over restarts. Answered by `VerbAnswered`."""
+
+    request_id: str
+    reply_to: str
+    name: str
+    on: bool
+    by: str
+
+
+class Switch(Value, frozen=True, kw_only=True):
+    """A durable word on a strategy, stronger than the configuration's."""
+
+    name: str
+    on: bool
+    by: str
+    reason: str
+    at_ns: int
+
+
+class ShadowTally(Value, frozen=True, kw_only=True):
+    """How a shadow strategy's decisions compare with those of the live ones since `since_ns`.
+
+    `agreed`: proposals for a product that a live one wanted too; `alone`: for one that nobody else wanted;
+    `missed`: what live ones wanted and it did not. `conviction_gap_sum` is over agreed ones, its own minus theirs.
+    """
+
+    name: str
+    since_ns: int
+    cycles: int = 0
+    agreed: int = 0
+    alone: int = 0
+    missed: int = 0
+    conviction_gap_sum: float = 0.0
+    size_gap_pct_sum: Decimal = Decimal(0)
+
+
+class BoardRow(Value, frozen=True, kw_only=True):
+    """One strategy as an operator sees it. `state` is live, shadow or off; `switch` None: as configured."""
+
+    name: str
+    state: str
+    reason: str
+    switch: Switch | None
+    last: StrategyRun | None
+    tally: ShadowTally | None
+
+
+class StrategyBoard(Message, frozen=True, kw_only=True, tag="strategy.board"):
+    """Registry to control: every strategy there is."""
+
+    lane: ClassVar[Lane] = Lane.STATE
+    alpha_up: bool
+    rows: tuple[BoardRow, ...]
 
 
 class HistoryWanted(Message, frozen=True, kw_only=True, tag="strategy.history_wanted"):
@@ -289,6 +427,14 @@ StrategyMessage = (
     | ProposalsMade
     | AlphaDown
     | AlphaUp
+    | EndAlpha
+    | HostStarted
+    | StrategySwitches
+    | StrategyFailed
+    | StrategiesRan
+    | ShadowDecided
+    | SwitchStrategy
+    | StrategyBoard
     | HistoryWanted
     | CycleRecord
     | CycleView

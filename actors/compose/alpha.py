@@ -1,7 +1,10 @@
 """The alpha process: the strategy host behind a bridge. It may load what it likes and die when it likes."""
 
 import asyncio
+import os
+import resource
 import signal
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,11 @@ from actors.runtime.restarts import Child, Group
 from actors.runtime.role import Context, Role, Run
 from actors.runtime.tree import Member
 from actors.strategy import actor as strategy
+from actors.strategy.guard import Guard
+
+GUARD_FILE = "alpha.page"
+NICENESS = 5
+MEMORY_BYTES = 4 * 1024**3
 
 
 async def run(state_dir: Path, groups: Iterable[Group], actors: Iterable[tuple[Child, str]]) -> int:
@@ -36,7 +44,11 @@ async def run(state_dir: Path, groups: Iterable[Group], actors: Iterable[tuple[C
         epoch=EpochPage(state_dir / EPOCH_FILE),
         heartbeat=PulsePage(state_dir / PULSE_FILE),
     )
-    roles: dict[str, Callable[[str], Role[Any]]] = {"strategy:host": lambda _: strategy.role(context)}
+    guard = Guard(state_dir / GUARD_FILE)
+    _bounded()
+    roles: dict[str, Callable[[str], Role[Any]]] = {
+        "strategy:host": lambda _: strategy.role(context, guard.watch, time.perf_counter_ns, guard.accused)
+    }
     pump = AsyncioPump(clock, loop)
     members = [Member(child=child, role=roles[child.name], pump=name) for child, name in actors]
     ended: asyncio.Future[int] = loop.create_future()
@@ -53,6 +65,12 @@ async def run(state_dir: Path, groups: Iterable[Group], actors: Iterable[tuple[C
     orphan = loop.create_task(orphaned(root_of(state_dir)))
     orphan.add_done_callback(lambda _: _end(loop, ended, 0))
     return await ended
+
+
+def _bounded() -> None:
+    """The desk comes first on a busy machine, and a strategy that eats memory fails before the machine does."""
+    os.nice(NICENESS)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
 
 
 def _end(loop: asyncio.AbstractEventLoop, ended: "asyncio.Future[int]", code: int) -> None:

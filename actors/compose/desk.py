@@ -34,7 +34,14 @@ from protocol.control import Asked, Shutdown
 from protocol.launch import Launch
 from protocol.lifecycle import ActorExited
 from protocol.risk import LaneLoad
-from protocol.strategy import HistoryWanted, ProposalsMade
+from protocol.strategy import (
+    HistoryWanted,
+    HostStarted,
+    ProposalsMade,
+    ShadowDecided,
+    StrategiesRan,
+    StrategyFailed,
+)
 
 if TYPE_CHECKING:
     from protocol.base import Message
@@ -82,8 +89,13 @@ class Desk:
         )
         self._registry.register(self._node.collector)
         feeds = frozenset(feed_name(product) for product in self._launch.policy.universe.products)
-        says: dict[type[Message], frozenset[str]] = {ProposalsMade: frozenset({"cycle"}), HistoryWanted: feeds}
-        bridge = Bridge(self._state_dir / "alpha.sock", self._node.directory, "cycle", accepts=says)
+        registry = frozenset({"strategies"})
+        says: dict[type[Message], frozenset[str]] = {
+            ProposalsMade: frozenset({"cycle"}),
+            HistoryWanted: feeds,
+            **dict.fromkeys((HostStarted, StrategyFailed, StrategiesRan, ShadowDecided), registry),
+        }
+        bridge = Bridge(self._state_dir / "alpha.sock", self._node.directory, "strategies", accepts=says)
         await bridge.listen()
         self._node.directory.route("strategy:", bridge)
         core.start()

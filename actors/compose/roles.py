@@ -26,6 +26,7 @@ from actors.runtime.restarts import Child
 from actors.runtime.role import Context, Edge, Role
 from actors.runtime.stream_socket import Budget, Signer
 from actors.runtime.tree import Member
+from actors.strategy.registry import actor as registry
 from actors.universe import actor as universe
 from actors.user_feed import actor as user_feed
 from protocol.coinbase.keys import SigningKey
@@ -99,6 +100,7 @@ def _roles(outside: Outside) -> Roles:
         "market": lambda name: feed.connection_role(context, routes_of[name], budget),
         "feed": lambda name: _feed_role(context, name, behind),
         "universe": lambda _: universe.role(context),
+        "strategies": lambda _: registry.role(context),
         "metrics": lambda _: metrics.role(context, outside.registry, outside.told, move_ports=launch.move_ports),
     }
 

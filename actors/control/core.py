@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from actors.control import by_hand, drill, verbs, views
+from actors.control import by_hand, drill, strategies, verbs, views
 from actors.control.state import Control, Stopping
 from protocol.base import NO_EFFECTS, Effect, Effects, Message
 from protocol.control import (
@@ -32,6 +32,7 @@ from protocol.control import (
     ResumeEntries,
     Shutdown,
     SupposeByHand,
+    SwitchByHand,
     UnbanProduct,
     View,
     WatchdogAnswered,
@@ -59,7 +60,7 @@ from protocol.risk import (
     WhatIf,
     WhatIfJudged,
 )
-from protocol.strategy import CycleRecord, CycleView, FlagAnswered, UniverseView
+from protocol.strategy import CycleRecord, CycleView, FlagAnswered, StrategyBoard, UniverseView
 from protocol.symbols import product_of
 from protocol.venue import ListOpenOrders, OpenOrdersListed, QueryFailed
 
@@ -112,6 +113,8 @@ def _seen(state: Control, message: Message) -> tuple[Control, Effects]:
             return replace(state, cycle=message), NO_EFFECTS
         case UniverseView():
             return replace(state, universe=message), NO_EFFECTS
+        case StrategyBoard():
+            return replace(state, strategies=message), NO_EFFECTS
         case ProductsKnown():
             return replace(state, rules={r.product_id: r for r in message.products}), NO_EFFECTS
         case OrderUpdate():
@@ -165,7 +168,9 @@ def _asked(state: Control, asked: Asked, now_ns: int) -> tuple[Control, Effects]
             return state, (told, _answer(connection, DONE, "paused: no entries until resumed"))
         case ResumeEntries():
             return state, (Tell(to="risk", message=Resume(by=request.by)), _answer(connection, DONE, "resumed"))
-        case BanProduct() | UnbanProduct() | ResetPeakByHand() | RebuildByHand() | ClearCooldownByHand():
+        case (
+            BanProduct() | UnbanProduct() | ResetPeakByHand() | RebuildByHand() | ClearCooldownByHand() | SwitchByHand()
+        ):
             return verbs.ask(state, connection, request, now_ns)
         case PlaceByHand() | SupposeByHand():
             return _by_hand(state, connection, request, now_ns)
@@ -189,6 +194,8 @@ def _view(state: Control, connection: int, what: str, now_ns: int) -> Answer:
             return _answer(connection, DONE, "", views.fills(state))
         case "universe":
             return _answer(connection, DONE, "", views.universe(state))
+        case "strategies":
+            return _answer(connection, DONE, "", strategies.view(state.strategies))
         case "actors":
             return Answer(connection=connection, reply=Reply(code=DONE, text=""), with_actors=True)
     return _answer(connection, NOT_FOUND, f"there is no view {what!r}")

@@ -9,7 +9,7 @@ from protocol.market import ProductRules, Quote
 from protocol.orders import OrderState
 from protocol.portfolio import FillApplied, PortfolioView
 from protocol.risk import BatchJudged, RiskView
-from protocol.strategy import CycleRecord, CycleView, UniverseView
+from protocol.strategy import CycleRecord, CycleView, StrategyBoard, UniverseView
 
 
 class Settings(Value, frozen=True, kw_only=True):
@@ -47,6 +47,7 @@ class Control(Value, frozen=True, kw_only=True):
     risk: RiskView | None = None
     cycle: CycleView | None = None
     universe: UniverseView | None = None
+    strategies: StrategyBoard | None = None
     quotes: dict[ProductId, Quote] = field(default_factory=dict)
     rules: dict[ProductId, ProductRules] = field(default_factory=dict)
     orders: dict[str, OrderState] = field(default_factory=dict)

@@ -11,19 +11,20 @@ from protocol.control import (
     RebuildByHand,
     Reply,
     ResetPeakByHand,
+    SwitchByHand,
     UnbanProduct,
 )
 from protocol.effects import Tell
 from protocol.ids import ProductId
 from protocol.portfolio import RebuildPositions, ResetPeak
 from protocol.risk import ClearCooldown, VerbAnswered
-from protocol.strategy import FlagAnswered, FlagOutcome, FlagProduct, UnflagProduct
+from protocol.strategy import FlagAnswered, FlagOutcome, FlagProduct, SwitchStrategy, UnflagProduct
 from protocol.symbols import product_of
 
 DONE, NOT_FOUND, REFUSED = 0, 2, 4
 _FLAGGED = {FlagOutcome.DONE: DONE, FlagOutcome.NOT_FOUND: NOT_FOUND, FlagOutcome.REFUSED: REFUSED}
 
-Verb = ResetPeakByHand | RebuildByHand | ClearCooldownByHand | BanProduct | UnbanProduct
+Verb = ResetPeakByHand | RebuildByHand | ClearCooldownByHand | SwitchByHand | BanProduct | UnbanProduct
 
 
 def ask(state: Control, connection: int, request: Verb, now_ns: int) -> tuple[Control, Effects]:
@@ -47,6 +48,11 @@ def _told(name: str, request: Verb) -> Tell:
             product = product_of(request.product_id)
             clear = ClearCooldown(request_id=name, reply_to="control", product_id=product, by=request.by)
             return Tell(to="risk", message=clear)
+        case SwitchByHand():
+            switch = SwitchStrategy(
+                request_id=name, reply_to="control", name=request.name, on=request.on, by=request.by
+            )
+            return Tell(to="strategies", message=switch)
     product = _followed(request.product_id)
     flag: FlagProduct | UnflagProduct = UnflagProduct(
         request_id=name, reply_to="control", product_id=product, by=request.by

@@ -16,15 +16,17 @@ from protocol.effects import ClearTimer, Count, LogLine, Note, SetTimer, Tell
 from protocol.ids import ProductId
 from protocol.instants import SECOND_NS
 from protocol.lifecycle import Recover, Wake
-from protocol.money import ZERO
+from protocol.money import PCT, ZERO
 from protocol.orders import IntentTaken
 from protocol.portfolio import PortfolioView, Reconcile, Reconciled
 from protocol.risk import Alert, BatchJudged, ProposalBatch, RiskView, TradingState
 from protocol.strategy import (
     AlphaDown,
+    AlphaUp,
     CycleOpened,
     CycleRecord,
     CycleView,
+    EndAlpha,
     Overlay,
     Passed,
     ProposalsMade,
@@ -36,13 +38,16 @@ from protocol.strategy import (
 _MASK = (1 << 64) - 1
 _KEPT_LATENCIES = 1000
 _SHADOW = "shadow_dry_run"
+_ASKING, _HOST = "strategies", "strategy:host"
 _US = 1000
 
 
 class Settings(Value, frozen=True, kw_only=True):
     """Interval, and jitter as a share of it (SCH1); back-off when a cycle used more than `busy_share` of it.
 
-    An asset with a working purchase of `min_notional_usd` or more gets no second one (pipeline.md §1, step 10).
+    `strategies_ns`: what triggers and strategies have (requirements §2); a strategy process that is away has
+    `alpha_back_ns` to come back. An asset with a working purchase of `min_notional_usd` or more gets no second one
+    (pipeline.md §1, step 10).
     """
 
     interval_ns: int
@@ -50,6 +55,8 @@ class Settings(Value, frozen=True, kw_only=True):
     busy_share: float = 0.7
     backoff_ns: int = 15 * SECOND_NS
     stage_limit_ns: int = 15 * SECOND_NS
+    strategies_ns: int = 10 * SECOND_NS
+    alpha_back_ns: int = 4 * SECOND_NS
     seed: int = 0
     first_ns: int = 2 * SECOND_NS
     min_notional_usd: Decimal = ZERO
@@ -59,7 +66,8 @@ class Open(Value, frozen=True, kw_only=True):
     """The cycle under way: its stage, when that began, and what the stages before it answered.
 
     `dropped` are proposals for what is being bought already; `placing` the approved entries of which the desk has not
-    spoken yet, `placed` those of which it made an order or a shadow of one, `approved` all of them.
+    spoken yet, `placed` those of which it made an order or a shadow of one, `approved` all of them. `alpha_ns`:
+    when the strategies were asked last, or seen to be away.
     """
 
     number: int
@@ -72,11 +80,12 @@ class Open(Value, frozen=True, kw_only=True):
     dropped: tuple[Passed, ...] = ()
     approved: int = 0
     placing: frozenset[str] = frozenset()
+    alpha_ns: int = 0
     placed: int = 0
 
 
 class Cycle(Value, frozen=True, kw_only=True):
-    """The conductor's state."""
+    """The conductor's state. `alpha_up`: nobody has said that the strategies' process is away."""
 
     settings: Settings
     number: int = 0
@@ -85,6 +94,7 @@ class Cycle(Value, frozen=True, kw_only=True):
     portfolio: PortfolioView | None = None
     trading: TradingState = TradingState.HALTED
     overlay: Overlay | None = None
+    alpha_up: bool = True
     pending: tuple[tuple[ProductId, Decimal], ...] = ()
 
 
@@ -97,6 +107,11 @@ def step(state: Cycle, message: Message, now_ns: int) -> tuple[Cycle, Effects]:
             return replace(state, portfolio=message), NO_EFFECTS
         case RiskView():
             return replace(state, trading=message.state, pending=message.pending), NO_EFFECTS
+        case AlphaUp() | AlphaDown():
+            state = replace(state, alpha_up=isinstance(message, AlphaUp))
+            if state.open is not None and state.open.stage == _ASKING:
+                return _alpha(state, state.open, now_ns)
+            return state, NO_EFFECTS
         case Wake(timer="cycle") if state.open is None:
             return _begin(state, now_ns)
     if state.open is None:
@@ -106,9 +121,7 @@ def step(state: Cycle, message: Message, now_ns: int) -> tuple[Cycle, Effects]:
 
 def _during(state: Cycle, cycle: Open, message: Message, now_ns: int) -> tuple[Cycle, Effects]:
     match message:
-        case AlphaDown() if cycle.stage == "strategies":
-            return _close(state, cycle, no_trade(NoTrade.NO_DATA, "strategies"), now_ns)
-        case Wake(timer="stage") if now_ns - cycle.stage_ns >= state.settings.stage_limit_ns:
+        case Wake(timer="stage") if now_ns >= _due_ns(state, cycle):
             return _overdue(state, cycle, now_ns)
         case Reconciled() if cycle.stage == "reconcile" and message.request_id == _name(cycle.number):
             return _reconciled(state, cycle, message, now_ns)
@@ -128,7 +141,10 @@ def _overdue(state: Cycle, cycle: Open, now_ns: int) -> tuple[Cycle, Effects]:
     """An answer did not come; where the desk owes it, its orders are on record all the same."""
     if cycle.stage == "execution":
         return _close(state, cycle, "", now_ns)
-    return _close(state, cycle, no_trade(NoTrade.NO_DATA, cycle.stage), now_ns)
+    hangs = cycle.stage == _ASKING and state.alpha_up and now_ns - cycle.alpha_ns >= state.settings.strategies_ns
+    state, effects = _close(state, cycle, no_trade(NoTrade.NO_DATA, cycle.stage), now_ns)
+    end = EndAlpha(reason=f"cycle {cycle.number} had no answer from the strategies")
+    return state, (Tell(to=_HOST, message=end), *effects) if hangs else effects
 
 
 # --- stages -------------------------------------------------------------------------------------------------------
@@ -155,13 +171,40 @@ def _universe(state: Cycle, cycle: Open, view: UniverseView, now_ns: int) -> tup
     cycle = replace(cycle, universe=view)
     if not view.eligible:
         return _close(state, cycle, no_trade(NoTrade.EMPTY_UNIVERSE), now_ns)
-    state, cycle = _stage(state, cycle, "strategies", now_ns)
-    ask = CycleOpened(cycle=cycle.number, opened_ns=cycle.opened_ns, universe=view, held=_held(state))
-    return state, (Tell(to="strategy:host", message=ask), _limit(state, now_ns))
+    state, cycle = _stage(state, cycle, _ASKING, now_ns)
+    return _alpha(state, cycle, now_ns)
 
 
-def _held(state: Cycle) -> tuple[ProductId, ...]:
-    return tuple(p.product_id for p in state.portfolio.positions) if state.portfolio is not None else ()
+def _alpha(state: Cycle, cycle: Open, now_ns: int) -> tuple[Cycle, Effects]:
+    """Ask the strategies, and again when their process is new: what its predecessor was asked died with it.
+
+    One that is away is waited for, but never for long: it comes back in two seconds or not in this cycle.
+    """
+    state = replace(state, open=replace(cycle, alpha_ns=now_ns))
+    assert cycle.universe is not None, "strategies are asked about a universe"
+    limit = SetTimer(timer="stage", due_ns=_due_ns(state, replace(cycle, alpha_ns=now_ns)))
+    if not state.alpha_up:
+        return state, (limit,)
+    portfolio = state.portfolio
+    ask = CycleOpened(
+        cycle=cycle.number,
+        opened_ns=cycle.opened_ns,
+        universe=cycle.universe,
+        held=tuple(p.product_id for p in portfolio.positions) if portfolio is not None else (),
+        nav_usd=portfolio.nav_usd if portfolio is not None else None,
+        used_pct=_used_pct(portfolio),
+    )
+    return state, (Tell(to=_HOST, message=ask), limit)
+
+
+def _used_pct(portfolio: PortfolioView | None) -> tuple[tuple[str, Decimal], ...]:
+    """What each strategy's positions are worth, per cent of NAV; what has no price is judged by risk alone."""
+    if portfolio is None or not portfolio.nav_usd:
+        return ()
+    used: dict[str, Decimal] = {}
+    for held in portfolio.positions:
+        used[held.strategy] = used.get(held.strategy, ZERO) + (held.value_usd or ZERO)
+    return tuple((name, usd / portfolio.nav_usd * PCT) for name, usd in sorted(used.items()))
 
 
 def _loosened(before: Overlay | None, laid: Overlay | None, now_ns: int) -> Effects:
@@ -217,6 +260,15 @@ def _stage(state: Cycle, cycle: Open, name: str, now_ns: int) -> tuple[Cycle, Op
     took = (cycle.stage, (now_ns - cycle.stage_ns) // _US)
     cycle = replace(cycle, stage=name, stage_ns=now_ns, stages_us=(*cycle.stages_us, took))
     return replace(state, open=cycle), cycle
+
+
+def _due_ns(state: Cycle, cycle: Open) -> int:
+    """When the stage under way must have been answered."""
+    settings = state.settings
+    if cycle.stage != _ASKING:
+        return cycle.stage_ns + settings.stage_limit_ns
+    due_ns = cycle.alpha_ns + (settings.strategies_ns if state.alpha_up else settings.alpha_back_ns)
+    return min(due_ns, cycle.stage_ns + settings.stage_limit_ns)  # also when it dies again and again
 
 
 def _limit(state: Cycle, now_ns: int) -> SetTimer:

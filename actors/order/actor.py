@@ -11,6 +11,7 @@ from protocol.market import ProductsKnown, Quote
 from protocol.orders import (
     CancelAnswered,
     CancelOrder,
+    CancelStrategy,
     Drain,
     OrderBooked,
     OrderNotFound,
@@ -88,6 +89,7 @@ def desk_role(context: Context) -> Role[desk.Desk]:
             OrderReported,
             PlaceIntent,
             CancelOrder,
+            CancelStrategy,
             CancelAnswered,
             ProductsKnown,
             RiskView,

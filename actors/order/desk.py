@@ -21,6 +21,7 @@ from protocol.lifecycle import CommitFailed, Recover, StoreRecord, Wake
 from protocol.market import ProductRules, ProductsKnown, Quote
 from protocol.orders import (
     CancelOrder,
+    CancelStrategy,
     Drain,
     Drained,
     Intent,
@@ -108,6 +109,8 @@ def step(desk: Desk, message: Message, now_ns: int) -> tuple[Desk, Effects]:
             return _woken(desk, message.timer, now_ns)
         case CancelOrder():
             return _cancel(desk, message.client_order_id, message.reason)
+        case CancelStrategy():
+            return _cancel_strategy(desk, message)
         case ProductsKnown():
             return replace(desk, rules={r.product_id: r for r in message.products}), NO_EFFECTS
         case RiskView():
@@ -378,6 +381,16 @@ def _cancel(desk: Desk, which: ClientOrderId, reason: str) -> tuple[Desk, Effect
             effects = (*effects, *told)
         elif which != ALL:
             effects = (*effects, *_cancels(desk, run.order.client_order_id, reason))
+    return desk, effects
+
+
+def _cancel_strategy(desk: Desk, message: CancelStrategy) -> tuple[Desk, Effects]:
+    """A strategy was switched off: its entries end, its positions keep their exits."""
+    effects: Effects = ()
+    for run in list(desk.runs.values()):
+        if run.intent.strategy == message.strategy and run.intent.purpose is Purpose.ENTRY:
+            desk, told = _cancel(desk, ClientOrderId(run.intent_id), message.reason)
+            effects = (*effects, *told)
     return desk, effects
 
 

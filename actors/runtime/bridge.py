@@ -7,8 +7,12 @@ The desk lets alpha say only what it lists, to whom it lists: user code runs the
 
 import asyncio
 import logging
+import os
+import signal
+import socket
 import struct
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -17,12 +21,13 @@ from actors.runtime.address import Directory
 from protocol import codec
 from protocol.base import Envelope, Message
 from protocol.codec import CodecError
-from protocol.strategy import AlphaDown, AlphaUp
+from protocol.strategy import AlphaDown, AlphaUp, EndAlpha
 
 MAX_FRAME = 64 * 1024 * 1024
 MAX_BUFFERED = 32 * 1024 * 1024
 RECONNECT_S = 0.1
 _LENGTH = struct.Struct(">I")
+_CREDENTIALS = struct.Struct("3i")  # pid, uid, gid
 
 _log = logging.getLogger(__name__)
 
@@ -73,6 +78,7 @@ class Bridge:
         self._writer: asyncio.StreamWriter | None = None
         self._server: asyncio.Server | None = None
         self._task: asyncio.Task[None] | None = None
+        self._peer = -1
         self.dropped = 0
 
     async def listen(self) -> None:
@@ -100,8 +106,12 @@ class Bridge:
             self._task.cancel()
         if self._writer is not None:
             self._writer.close()
+        self._let_go()
 
     def _send(self, envelope: Envelope) -> None:
+        if isinstance(envelope.body, EndAlpha):
+            self._end_peer(envelope.body.reason)
+            return
         writer = self._writer
         if writer is None or writer.transport.get_write_buffer_size() > MAX_BUFFERED:
             self.dropped += 1
@@ -109,6 +119,14 @@ class Bridge:
         body = codec.encode(envelope.body)
         frame = _encode(Frame(envelope.to, envelope.sender, envelope.seq, envelope.cause, body))
         writer.write(_LENGTH.pack(len(frame)) + frame)
+
+    def _end_peer(self, reason: str) -> None:
+        """Kill the process at the other end: it is asked for nothing any more. Its own parent starts another."""
+        if self._writer is None:
+            return
+        with suppress(OSError):
+            _log.warning("bridge: the other process is ended: %s", reason)
+            signal.pidfd_send_signal(self._peer, signal.SIGKILL)
 
     async def _reconnect(self, ready: asyncio.Event) -> None:
         while True:
@@ -130,6 +148,7 @@ class Bridge:
         before, self._writer = self._writer, writer
         if before is not None:
             before.close()
+        self._hold(writer)
         self._tell(AlphaUp())
         try:
             await self._carry(reader)
@@ -140,6 +159,18 @@ class Bridge:
         if self._writer is writer:
             self._writer = None
             self._tell(AlphaDown(detail="the bridge ended"))
+
+    def _hold(self, writer: asyncio.StreamWriter) -> None:
+        """Keep a handle on the process at the other end, which names that one and no later one of its number."""
+        self._let_go()
+        with suppress(OSError), socket.socket(fileno=os.dup(writer.get_extra_info("socket").fileno())) as peer:
+            pid, _, _ = _CREDENTIALS.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+            self._peer = os.pidfd_open(pid)
+
+    def _let_go(self) -> None:
+        if self._peer >= 0:
+            os.close(self._peer)
+            self._peer = -1
 
     def _tell(self, message: AlphaUp | AlphaDown) -> None:
         if self._listener:

@@ -1,13 +1,23 @@
 """The strategy host's role, with scan and strategies from the policy."""
 
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import partial
 
 from actors.runtime.role import Context, Role
-from actors.strategy.base import Budget, Strategy
+from actors.strategy.base import Budget
 from actors.strategy.core import Host, HostSettings, make_step
 from actors.strategy.indicators.hours import Lookbacks
-from actors.strategy.library.rules_engine import RulesEngine, RulesSettings, Weights
+from actors.strategy.library.breakout import Breakout
+from actors.strategy.library.canary import CanaryRules
+from actors.strategy.library.conviction import Weights
+from actors.strategy.library.entries import EntryRules
+from actors.strategy.library.mean_reversion import MeanReversion
+from actors.strategy.library.momentum import Momentum
+from actors.strategy.library.rules_engine import RulesEngine, RulesSettings
+from actors.strategy.library.sizes import SizeRules
+from actors.strategy.loading import Loader, Made
+from actors.strategy.running import Shelf, Watch, unwatched
 from actors.strategy.triggers.fallback import FallbackRules
 from actors.strategy.triggers.guards import GuardRules
 from actors.strategy.triggers.modular import ModularRules
@@ -15,7 +25,8 @@ from actors.strategy.triggers.scan import ScanRules
 from actors.strategy.triggers.signals import Thresholds, TriggerRules
 from protocol.market import CandleClosed, CandleHistory
 from protocol.policy import Policy, TriggerPolicy
-from protocol.strategy import CycleOpened, Regime
+from protocol.policy_strategy import StrategyRow
+from protocol.strategy import CycleOpened, EndAlpha, Regime, StrategySwitches
 
 
 def scan_rules(policy: Policy) -> ScanRules:
@@ -97,55 +108,86 @@ def _thresholds(policy: Policy, regime: Regime) -> Thresholds:
 def rules_settings(policy: Policy) -> RulesSettings:
     """What the rules strategy needs of the policy."""
     strategy = policy.strategy
+    t1, t2, t3 = policy.universe.tiers
     return RulesSettings(
-        tier_size_pct=strategy.tier_base_pct,
-        risk_per_trade_pct=strategy.risk_per_trade_pct,
-        max_stop_pct=strategy.max_stop_loss_pct,
-        min_conviction=strategy.min_conviction,
-        dip_pct=strategy.momentum_downside_reversal_pct,
+        entries=EntryRules(dip_pct=strategy.momentum_downside_reversal_pct, reversion=strategy.reversion),
+        sizes=SizeRules(
+            tier_size_pct=strategy.tier_base_pct,
+            risk_per_trade_pct=strategy.risk_per_trade_pct,
+            max_stop_pct=strategy.max_stop_loss_pct,
+            wild=strategy.wild,
+        ),
         weights=Weights(
             base=strategy.conviction_base,
             strength=strategy.conviction_strength_weight,
             confidence=strategy.conviction_confidence_weight,
-            tier_1_boost=strategy.conviction_tier_1_boost,
+            boosts=strategy.boosts,
         ),
+        canary=CanaryRules(
+            policy=strategy.canary, max_spread_bps=(t1.max_spread_bps, t2.max_spread_bps, t3.max_spread_bps)
+        ),
+        signs=strategy.reversal_signs,
         multipliers={row.regime.value: row.position_size_multiplier for row in policy.regime.rows},
     )
 
 
-def strategies(policy: Policy) -> tuple[Strategy, ...]:
-    """The enabled strategies of the library."""
-    row = policy.strategy.strategy(RulesEngine.name)
-    return (RulesEngine(rules_settings(policy)),) if row is not None and row.enabled else ()
+def library(policy: Policy) -> Mapping[str, Made]:
+    """How each strategy that comes with the program is made from its parameters."""
+    return {
+        "rules_engine": lambda _: RulesEngine(rules_settings(policy)),
+        "momentum": lambda parameters: Momentum(**parameters),
+        "mean_reversion": lambda parameters: MeanReversion(**parameters),
+        "breakout": lambda parameters: Breakout(**parameters),
+    }
 
 
 def settings(policy: Policy) -> HostSettings:
     """What the host needs of the policy."""
-    enabled = [row for row in policy.strategy.strategies if row.enabled]
+    strategy, regimes = policy.strategy, policy.regime.rows
     return HostSettings(
         products=policy.universe.products,
         scan=scan_rules(policy),
         look=lookbacks(policy.triggers),
         tune=policy.auto_tune,
-        min_conviction=policy.strategy.min_conviction,
-        budgets=tuple(
-            Budget(
-                name=row.name,
-                max_trades_per_cycle=row.max_trades_per_cycle,
-                max_at_risk_pct=Decimal(row.max_at_risk_pct),
-            )
-            for row in enabled
-        ),
-        max_total=policy.strategy.max_total_proposals_per_cycle,
-        disabled=tuple(row.name for row in policy.strategy.strategies if not row.enabled),
+        min_conviction=strategy.min_conviction,
+        thresholds={row.regime.value: row.min_conviction for row in strategy.regime_convictions},
+        multipliers={row.regime.value: row.position_size_multiplier for row in regimes},
+        tier_base_pct=strategy.tier_base_pct,
+        tier_cap_pct=policy.risk.tier_cap_pct,
+        max_stop_pct=strategy.max_stop_loss_pct,
+        min_notional_usd=strategy.min_notional_usd,
+        canary=strategy.canary,
+        budgets=tuple(_budget(row) for row in strategy.strategies),
+        max_total=strategy.max_total_proposals_per_cycle,
+        live=tuple(row.name for row in strategy.strategies if row.enabled and not row.shadow),
     )
 
 
-def role(context: Context) -> Role[Host]:
-    """Where strategies run, in a process of their own."""
+def _budget(row: StrategyRow) -> Budget:
+    return Budget(
+        name=row.name,
+        max_trades_per_cycle=row.max_trades_per_cycle,
+        max_at_risk_pct=Decimal(row.max_at_risk_pct),
+        time_s=row.time_budget_s,
+    )
+
+
+def role(
+    context: Context, watch: Watch = unwatched, ticks_ns: Callable[[], int] = lambda: 0, accused: str = ""
+) -> Role[Host]:
+    """Where strategies run, in a process of their own.
+
+    Args:
+        context: of that process.
+        watch: ends the process when a strategy takes too long (`guard.Guard.watch`).
+        ticks_ns: a stopwatch.
+        accused: the strategy that ran when the process before this one ended.
+    """
+    policy = context.policy
+    load = Loader(policy.strategy.strategies, library(policy), context.run.state_dir / "strategies")
     return Role(
-        step=make_step(strategies(context.policy)),
-        initial=partial(Host, settings=settings(context.policy)),
-        accepts=(CandleClosed, CandleHistory, CycleOpened),
+        step=make_step(Shelf(load, watch, ticks_ns), accused),
+        initial=partial(Host, settings=settings(policy)),
+        accepts=(CandleClosed, CandleHistory, CycleOpened, StrategySwitches, EndAlpha),
         journaled=False,
     )

@@ -1,62 +1,122 @@
 """The strategy host: keeps closed candles, and on each cycle runs triggers, strategies and aggregation.
 
-It lives in the alpha process: whatever happens here, no order depends on it.
+It lives in the alpha process: whatever happens here, no order depends on it. Who may run is the registry's to say, that
+lives in the desk and remembers; until it has spoken nobody runs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from decimal import Decimal
 
 from msgspec import field
 from msgspec.structs import replace
 
-from actors.strategy.aggregate import aggregate
-from actors.strategy.base import Budget, Ideas, MarketWindow, Strategy, StrategyContext
+from actors.strategy.base import Bounds, Budget, MarketWindow, Strategy, StrategyContext
+from actors.strategy.deciding import Plan, decide
 from actors.strategy.indicators.hours import Lookbacks
 from actors.strategy.indicators.lens import Lens
 from actors.strategy.overlay import Drought, configured, follow, laid_over, said
+from actors.strategy.running import Refused, Shelf
 from actors.strategy.triggers.scan import Candidate, Found, ScanRules, scan
 from protocol.base import NO_EFFECTS, Effects, Message, Value
-from protocol.effects import Count, LogLine, Tell
+from protocol.effects import Count, LogLine, SetTimer, Tell
 from protocol.ids import ProductId
-from protocol.lifecycle import Recover
+from protocol.instants import SECOND_NS
+from protocol.lifecycle import Recover, Wake
 from protocol.market import CandleClosed, CandleHistory
 from protocol.policy import AutoTunePolicy
-from protocol.strategy import CycleOpened, HistoryWanted, Passed, ProposalsMade, TradeProposal
+from protocol.policy_strategy import CanaryPolicy
+from protocol.strategy import (
+    CycleOpened,
+    EndAlpha,
+    HistoryWanted,
+    HostStarted,
+    Overlay,
+    ProposalsMade,
+    Regime,
+    StrategySwitches,
+)
 
 SKIPS = {"synthetic_minutes", "insufficient_candles", "data_unavailable:candles"}
+PATIENCE_NS = 2 * SECOND_NS
+"""How long after a start a cycle waits for what the desk knows: who may run, and the candles."""
+HUNDRED = Decimal(100)
+
+
+class EndedError(Exception):
+    """The desk wants this host to begin anew."""
 
 
 class HostSettings(Value, frozen=True, kw_only=True):
-    """The products followed, what the scan wants, each enabled strategy's budget, and which ones are switched off."""
+    """The products followed, what the scan wants, every strategy's budget, and what proposals are held to.
+
+    `live`: who trades as long as no registry is asked. `thresholds` and `multipliers` by regime.
+    """
 
     products: tuple[ProductId, ...]
     scan: ScanRules
     look: Lookbacks
     tune: AutoTunePolicy
     min_conviction: float
+    thresholds: dict[str, float]
+    multipliers: dict[str, Decimal]
+    tier_base_pct: tuple[Decimal, Decimal, Decimal]
+    tier_cap_pct: tuple[Decimal, Decimal, Decimal]
+    max_stop_pct: Decimal
+    min_notional_usd: Decimal
+    canary: CanaryPolicy
     budgets: tuple[Budget, ...]
     max_total: int
-    disabled: tuple[str, ...] = ()
+    live: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every strategy there is."""
+        return tuple(budget.name for budget in self.budgets)
 
 
 class Host(Value, frozen=True, kw_only=True):
-    """The host's state: each product's candles with their figures (mutable: only `step` touches them), and droughts."""
+    """The host's state: each product's candles with their figures (mutable: only `step` touches them), and droughts.
+
+    `switches` None: the registry has not spoken. `failed` are the strategies that this host will not run again by
+    itself. `waiting` is a cycle that came before everything was there, until `ready_ns` at most.
+    """
 
     settings: HostSettings
     lenses: dict[ProductId, Lens] = field(default_factory=dict)
     streak: int = 0
     drought: Drought = Drought()
+    switches: StrategySwitches | None = None
+    failed: frozenset[str] = frozenset()
+    waiting: CycleOpened | None = None
+    ready_ns: int = 0
 
 
-def make_step(strategies: Sequence[Strategy]) -> "StepFunction":
+def make_step(strategies: Mapping[str, Strategy] | Shelf, accused: str = "") -> "StepFunction":
     """The host's step, closed over its strategies, which are pure functions themselves."""
-    return StepFunction(tuple(strategies))
+    return StepFunction(strategies if isinstance(strategies, Shelf) else Shelf(_loads(strategies)), accused)
+
+
+def _loads(strategies: Mapping[str, Strategy]) -> "_Given":
+    return _Given(strategies)
+
+
+class _Given:
+    """Strategies that are there already."""
+
+    def __init__(self, strategies: Mapping[str, Strategy]) -> None:
+        self._strategies = strategies
+
+    def __call__(self, name: str) -> Strategy | Refused:
+        return self._strategies.get(name) or Refused(detail=f"there is no strategy {name}")
 
 
 class StepFunction:
     """`step(state, message, now_ns)` of a host with these strategies."""
 
-    def __init__(self, strategies: tuple[Strategy, ...]) -> None:
-        self._strategies = strategies
+    def __init__(self, shelf: Shelf, accused: str = "") -> None:
+        """`accused`: the strategy that ran when the process before this one ended."""
+        self._shelf = shelf
+        self._accused = accused
 
     def __call__(self, host: Host, message: Message, now_ns: int) -> tuple[Host, Effects]:
         """Advance the host by one message."""
@@ -65,74 +125,138 @@ class StepFunction:
                 _lens(host, message.product_id).closed(message.granularity_s, message.bar)
             case CandleHistory():
                 _lens(host, message.product_id).history(message.granularity_s, message.bars)
+                return self._ready(host, now_ns)
             case CycleOpened():
-                return self._decide(host, message, now_ns)
+                return self._opened(host, message, now_ns)
+            case StrategySwitches():
+                return self._switched(host, message, now_ns)
+            case Wake(timer="patience") if host.waiting is not None:
+                return self._decide(host, host.waiting, now_ns)
+            case EndAlpha():
+                raise EndedError(message.reason)
             case Recover():
-                wanted = (HistoryWanted(product_id=p) for p in host.settings.products)
-                return host, tuple(Tell(to=f"feed:{w.product_id}", message=w) for w in wanted)
+                return self._started(host, now_ns)
         return host, NO_EFFECTS
 
+    def _started(self, host: Host, now_ns: int) -> tuple[Host, Effects]:
+        wanted = (HistoryWanted(product_id=p) for p in host.settings.products)
+        told = tuple(Tell(to=f"feed:{w.product_id}", message=w) for w in wanted)
+        asked = Tell(to="strategies", message=HostStarted(accused=self._accused))
+        return replace(host, ready_ns=now_ns + PATIENCE_NS), (*told, asked)
+
+    def _switched(self, host: Host, message: StrategySwitches, now_ns: int) -> tuple[Host, Effects]:
+        """The registry's word counts from now on; who is on anew is loaded anew."""
+        before = set(_running(host, "live")) | set(_running(host, "shadow"))
+        for name in {*message.live, *message.shadow} - before:
+            self._shelf.forget(name)
+        return self._ready(replace(host, switches=message, failed=frozenset()), now_ns)
+
+    def _opened(self, host: Host, cycle: CycleOpened, now_ns: int) -> tuple[Host, Effects]:
+        if now_ns < host.ready_ns and not _complete(host, cycle):
+            return replace(host, waiting=cycle), (SetTimer(timer="patience", due_ns=host.ready_ns),)
+        return self._decide(host, cycle, now_ns)
+
+    def _ready(self, host: Host, now_ns: int) -> tuple[Host, Effects]:
+        if host.waiting is None or not _complete(host, host.waiting):
+            return host, NO_EFFECTS
+        return self._decide(host, host.waiting, now_ns)
+
     def _decide(self, host: Host, cycle: CycleOpened, now_ns: int) -> tuple[Host, Effects]:
-        overlay = host.drought.overlay
-        rules = laid_over(host.settings.scan, overlay)
-        found = scan(_candidates(host, cycle), cycle.universe.regime, rules, host.streak)
+        host = replace(host, waiting=None)
+        overlay, settings = host.drought.overlay, host.settings
+        found = scan(_candidates(host, cycle), cycle.universe.regime, laid_over(settings.scan, overlay), host.streak)
+        context = _context(host, cycle, found, overlay)
+        decided = decide(_plan(host, cycle), context, self._shelf)
         after = _counted(host, found)
-        context = StrategyContext(
-            cycle=cycle.cycle,
-            now_ns=cycle.opened_ns,
-            regime=cycle.universe.regime,
-            assets=cycle.universe.eligible,
-            triggers=found.triggers,
-            windows=_windows(host, cycle),
-            held=cycle.held,
-            overlay=overlay,
-        )
-        proposals: list[TradeProposal] = []
-        passed = [*found.passed]
-        logs = [_skipped(name) for name in host.settings.disabled]
-        for strategy in self._strategies:
-            ideas, log = _ran(strategy, context)
-            proposals += ideas.proposals
-            passed += ideas.passed
-            logs.append(log)
-        kept, cut = aggregate(proposals, host.settings.budgets, host.settings.max_total)
         made = ProposalsMade(
             cycle=cycle.cycle,
-            proposals=kept,
+            proposals=decided.proposals,
             triggers=found.triggers,
-            passed=(*passed, *cut),
+            passed=(*found.passed, *decided.passed),
             elapsed_us=(now_ns - cycle.opened_ns) // 1000,
             overlay=overlay,
         )
-        return after, (
+        failed = host.failed | {failure.name for failure in decided.failures}
+        return replace(after, failed=failed), (
             Tell(to="cycle", message=made),
             *_skips(found),
             *said(host.drought, after.drought),
-            *logs,
+            *_skipped(host),
+            *decided.logs,
+            *(Tell(to="strategies", message=message) for message in (*decided.failures, *decided.shadows)),
+            Tell(to="strategies", message=decided.ran),
         )
 
 
-def _skipped(name: str) -> LogLine:
-    return LogLine(level="info", event="strategy_skipped", fields=(("strategy", name), ("reason", "disabled")))
+def _running(host: Host, which: str) -> tuple[str, ...]:
+    """Who runs now. As configured only where nobody was asked; who was asked and has not answered allows nobody."""
+    if host.switches is None:
+        return host.settings.live if which == "live" and not host.ready_ns else ()
+    names = host.switches.live if which == "live" else host.switches.shadow
+    return tuple(name for name in names if name not in host.failed)
 
 
-def _ran(strategy: Strategy, context: StrategyContext) -> tuple[Ideas, LogLine]:
-    """One strategy's ideas. One that fails has none, and takes no other along (pipeline.md §8)."""
-    try:
-        ideas = strategy.generate_proposals(context)
-    except Exception as exc:  # noqa: BLE001 - whatever a strategy raises is its own failure alone
-        fields = (("strategy", strategy.name), ("error", f"{type(exc).__name__}: {exc}"))
-        failed = Passed(
-            product_id=ProductId(""),
-            stage="strategy",
-            code=f"exception:{type(exc).__name__}",
-            value=None,
-            limit=None,
-            detail=strategy.name,
-        )
-        return Ideas(passed=(failed,)), LogLine(level="error", event="strategy_failed", fields=fields)
-    fields = (("strategy", strategy.name), ("proposals_count", str(len(ideas.proposals))))
-    return ideas, LogLine(level="info", event="strategy_ran", fields=fields)
+def _skipped(host: Host) -> Effects:
+    on = {*_running(host, "live"), *_running(host, "shadow")}
+    return tuple(
+        LogLine(level="info", event="strategy_skipped", fields=(("strategy", name), ("reason", "disabled")))
+        for name in host.settings.names
+        if name not in on
+    )
+
+
+def _plan(host: Host, cycle: CycleOpened) -> Plan:
+    rows = {budget.name: budget for budget in host.settings.budgets}
+    return Plan(
+        live=tuple(rows[name] for name in _running(host, "live") if name in rows),
+        shadow=tuple(rows[name] for name in _running(host, "shadow") if name in rows),
+        max_total=host.settings.max_total,
+        used_pct=dict(cycle.used_pct),
+        cap_mult=min(_multiplier(host, cycle.universe.regime), Decimal(1)),
+        canary=host.settings.canary,
+    )
+
+
+def _complete(host: Host, cycle: CycleOpened) -> bool:
+    known = all(_known(host, asset.product_id) is not None for asset in cycle.universe.eligible)
+    return host.switches is not None and known
+
+
+def _multiplier(host: Host, regime: Regime) -> Decimal:
+    return host.settings.multipliers.get(regime.value, Decimal(0))
+
+
+def _context(host: Host, cycle: CycleOpened, found: Found, overlay: Overlay | None) -> StrategyContext:
+    return StrategyContext(
+        cycle=cycle.cycle,
+        now_ns=cycle.opened_ns,
+        regime=cycle.universe.regime,
+        assets=cycle.universe.eligible,
+        triggers=found.triggers,
+        windows=_windows(host, cycle),
+        held=cycle.held,
+        bounds=_bounds(host, cycle, overlay),
+        overlay=overlay,
+    )
+
+
+def _bounds(host: Host, cycle: CycleOpened, overlay: Overlay | None) -> Bounds:
+    """Caps grow with a bull and do not shrink here: what a weaker regime leaves of them is risk's to say."""
+    settings, regime = host.settings, cycle.universe.regime
+    multiplier = _multiplier(host, regime)
+    nav = cycle.nav_usd
+    own = settings.thresholds.get(regime.value)
+    usual = overlay.min_conviction if overlay is not None else settings.min_conviction
+    grown = max(multiplier, Decimal(1))
+    t1, t2, t3 = settings.tier_cap_pct
+    return Bounds(
+        tier_base_pct=settings.tier_base_pct,
+        tier_cap_pct=(t1 * grown, t2 * grown, t3 * grown),
+        max_stop_loss_pct=settings.max_stop_pct,
+        min_conviction=usual if own is None else own,
+        size_mult=multiplier,
+        least_pct=settings.min_notional_usd / nav * HUNDRED if nav is not None and nav > 0 else None,
+    )
 
 
 def _lens(host: Host, product: ProductId) -> Lens:

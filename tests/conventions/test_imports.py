@@ -6,7 +6,8 @@ import re
 import pytest
 
 ALLOWED_IN_PURE = {
-    *("__future__", "abc", "array", "base64", "binascii", "bisect", "calendar", "collections", "copy", "dataclasses"),
+    *("__future__", "abc", "array", "base64", "binascii", "bisect", "calendar", "collections", "contextlib", "copy"),
+    *("dataclasses",),
     *("decimal", "enum", "fractions", "functools", "graphlib", "hashlib", "heapq", "hmac", "itertools", "json", "math"),
     *("numbers", "operator", "re", "statistics", "string", "struct", "textwrap", "types", "typing", "zlib"),
     *("msgspec", "sortedcontainers"),

@@ -158,7 +158,7 @@ def test_folder_that_does_not_exist_names_every_file(tmp_path):
         ("app.yaml", "auth.order_token_life_s", 121, "121", "≥ 10 and ≤ 120"),
         ("universe.yaml", "tiers.tier_1_core.symbols", ["btc"], "btc", "BASE-QUOTE"),
         ("universe.yaml", "tiers.tier_1_core.symbols", ["BTC-USD", "BTC-USD"], "a list of 2", "twice"),
-        ("strategies.yaml", "strategies.hunches", {"enabled": True}, "a mapping of 1", "unknown key"),
+        ("strategies.yaml", "strategies.hunches", {"enabled": True}, "missing", "a required key"),
     ],
 )
 def test_mistaken_key_is_refused_with_its_value_and_rule(folder, file, key, value, shown, rule):

@@ -73,7 +73,7 @@ def test_safety_keys_default_to_the_safest_value():
     assert defaults["app.mode"] is Mode.DRY_RUN
     assert defaults["exchange.read_only"] is True
     assert defaults["governance.live_trading_enabled"] is False
-    assert defaults["strategies.rules_engine.enabled"] is False
+    assert defaults["strategies.*.enabled"] is False
     assert defaults["risk.max_total_at_risk_pct"] == 15
     assert defaults["risk.max_position_size_pct"] == 5
 

@@ -18,10 +18,12 @@ from protocol.portfolio import Reconcile, Reconciled
 from protocol.risk import BatchJudged, Decision, ProposalBatch, Reason
 from protocol.strategy import (
     AlphaDown,
+    AlphaUp,
     Asset,
     CycleOpened,
     CycleRecord,
     CycleView,
+    EndAlpha,
     Exclusion,
     Passed,
     ProposalsMade,
@@ -135,6 +137,7 @@ class Rig:
         return found
 
 
+LIMITS_S = {"strategies": 10.0}
 ASKS = {
     "reconcile": ("portfolio", Reconcile),
     "universe": ("universe", UniverseWanted),
@@ -150,7 +153,7 @@ def test_each_stage_asks_one_actor_and_waits_for_its_time(stage):
     to, kind = ASKS[stage]
     (ask,) = [e for e in rig.effects if isinstance(e, Tell)]
     assert (ask.to, type(ask.message)) == (to, kind)
-    assert rig.timer("stage").due_ns == rig.now_ns + 15 * SECOND_NS
+    assert rig.timer("stage").due_ns == rig.now_ns + int(LIMITS_S.get(stage, 15.0) * SECOND_NS)
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -165,7 +168,7 @@ def test_a_stage_without_an_answer_ends_the_cycle_and_a_late_answer_says_nothing
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_timer_of_the_stage_before_ends_no_other(stage):
-    rig = Rig().reach(stage).tell(Wake(timer="stage", due_ns=0), after_s=14.9)
+    rig = Rig().reach(stage).tell(Wake(timer="stage", due_ns=0), after_s=LIMITS_S.get(stage, 15.0) - 0.1)
     assert rig.effects == ()
     assert rig.state.open.stage == stage
 
@@ -230,11 +233,6 @@ ENDS = {
         "NO_OPPORTUNITIES",
         "data_unavailable:accounts",
     ),
-    "alpha went away": (
-        [reconciled(), universe(BTC), AlphaDown(detail="x")],
-        "NO_OPPORTUNITIES",
-        "data_unavailable:strategies",
-    ),
 }
 
 
@@ -276,8 +274,61 @@ def test_answers_to_another_cycle_or_stage_change_nothing(stray):
     assert rig.state == before
 
 
-def test_alpha_going_away_elsewhere_ends_nothing():
-    assert Rig().tell(AlphaDown(detail="x")).state.open is not None
+# --- the strategies' process goes away ----------------------------------------------------------------------------
+
+DOWN, UP = AlphaDown(detail="x"), AlphaUp()
+
+
+def opened(rig):
+    return told(rig.effects, CycleOpened)
+
+
+def test_what_was_asked_of_a_process_that_died_is_asked_again_of_the_next():
+    rig = Rig().reach("strategies").tell(DOWN, after_s=0.5)
+    assert (opened(rig), rig.timer("stage").due_ns) == ([], rig.now_ns + 4 * SECOND_NS)
+    (again,) = opened(rig.tell(UP, after_s=1.5))
+    assert again.cycle == 1
+    assert rig.timer("stage").due_ns == rig.now_ns + 10 * SECOND_NS
+    assert rig.tell(ANSWERS["strategies"]).state.open.stage == "risk"
+
+
+def test_one_that_is_away_is_waited_for_only_briefly_and_ended_by_nobody():
+    rig = Rig().tell(DOWN).reach("strategies")
+    assert opened(rig) == []
+    rig.tell(Wake(timer="stage", due_ns=0), after_s=4.0)
+    assert rig.record.no_trade_reason == "data_unavailable:strategies"
+    assert told(rig.effects, EndAlpha) == []
+
+
+def test_one_that_came_back_between_cycles_is_asked_at_once():
+    assert len(opened(Rig().tell(DOWN, UP).reach("strategies"))) == 1
+
+
+def test_one_that_does_not_answer_is_ended():
+    rig = Rig().reach("strategies").tell(Wake(timer="stage", due_ns=0), after_s=10.0)
+    assert [e.to for e in rig.effects if isinstance(e, Tell) and isinstance(e.message, EndAlpha)] == ["strategy:host"]
+
+
+def test_one_that_dies_again_and_again_costs_a_cycle_its_stage_and_no_more():
+    rig = Rig().reach("strategies")
+    for _ in range(5):
+        rig.tell(DOWN, UP, after_s=1.4)
+    assert rig.timer("stage").due_ns == rig.now_ns + SECOND_NS
+    rig.tell(Wake(timer="stage", due_ns=0), after_s=1.0)
+    assert rig.record.no_trade_reason == "data_unavailable:strategies"
+    assert told(rig.effects, EndAlpha) == []
+
+
+def test_what_strategies_hold_is_told_in_per_cent_of_the_account():
+    two = (position(ETH, strategy="a"), position(BTC, strategy="b"), position("SOL-USD", strategy="a"))
+    rig = Rig().tell(view(positions=two)).tell(reconciled(), universe(BTC))
+    (ask,) = opened(rig)
+    assert (ask.nav_usd, dict(ask.used_pct)) == (10_000, {"a": 2, "b": 1})
+
+
+@pytest.mark.parametrize("news", [DOWN, UP])
+def test_alpha_s_comings_and_goings_elsewhere_end_nothing(news):
+    assert Rig().tell(news).state.open is not None
 
 
 def test_one_cycle_is_open_at_a_time():

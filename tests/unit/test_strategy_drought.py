@@ -43,7 +43,7 @@ class Rig:
         base = settings(policy())
         off = replace(base.scan.guards, atr_filter=False)
         rules = replace(base.scan, guards=off, fallback=replace(base.scan.fallback, enabled=False))
-        self.step, self.host = make_step(()), Host(settings=replace(base, products=(BTC,), scan=rules))
+        self.step, self.host = make_step({}), Host(settings=replace(base, products=(BTC,), scan=rules, live=()))
         self.numbers = iter(range(1, 1000))
 
     def history(self, last, hours=None):
@@ -56,7 +56,7 @@ class Rig:
         for number, _ in zip(self.numbers, range(count), strict=False):
             opened = CycleOpened(cycle=number, opened_ns=NOON_NS, universe=universe(), held=())
             self.host, self.effects = self.step(self.host, opened, NOON_NS + SECOND_NS)
-        (made,) = [e.message for e in self.effects if isinstance(e, Tell)]
+        (made,) = [e.message for e in self.effects if isinstance(e, Tell) and e.to == "cycle"]
         assert isinstance(made, ProposalsMade)
         return made
 

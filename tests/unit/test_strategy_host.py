@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from actors.strategy.actor import settings
 from actors.strategy.aggregate import aggregate
-from actors.strategy.base import Budget, Ideas
+from actors.strategy.base import Budget
 from actors.strategy.core import Host, make_step
 from actors.strategy.indicators.lens import KEPT
 from protocol.effects import LogLine, Tell
@@ -18,7 +18,7 @@ from protocol.ids import ProductId
 from protocol.instants import SECOND_NS
 from protocol.lifecycle import Recover
 from protocol.market import Bar, CandleClosed, CandleHistory
-from protocol.strategy import Asset, CycleOpened, HistoryWanted, ProposalsMade, Regime, UniverseView
+from protocol.strategy import Asset, CycleOpened, HistoryWanted, HostStarted, ProposalsMade, Regime, UniverseView
 from tests.support.desk_scenes import NOON_NS, policy, proposal
 
 BTC = ProductId("BTC-USD")
@@ -60,9 +60,10 @@ class Rig:
     """A host with strategies of the test's own."""
 
     def __init__(self, *loaded, **changes):
-        base = replace(settings(policy()), products=(BTC,))
+        budgets = tuple(budget(strategy.name) for strategy in loaded)
+        base = replace(settings(policy()), products=(BTC,), budgets=budgets, live=tuple(b.name for b in budgets))
         self.state = Host(settings=replace(base, **changes))
-        self.step = make_step(loaded)
+        self.step = make_step({strategy.name: strategy for strategy in loaded})
 
     def tell(self, *messages, now_ns=NOON_NS + SECOND_NS):
         for message in messages:
@@ -91,7 +92,7 @@ class Always:
 
     def generate_proposals(self, context):
         self.seen.append(context)
-        return Ideas(proposals=self.proposals)
+        return list(self.proposals)
 
 
 class Raises:
@@ -103,7 +104,10 @@ class Raises:
 
 def test_a_start_asks_every_feed_for_its_history():
     effects = Rig().tell(Recover()).effects
-    assert effects == (Tell(to="feed:BTC-USD", message=HistoryWanted(product_id=BTC)),)
+    assert effects == (
+        Tell(to="feed:BTC-USD", message=HistoryWanted(product_id=BTC)),
+        Tell(to="strategies", message=HostStarted()),
+    )
 
 
 @pytest.mark.parametrize("seconds", sorted(KEPT))
@@ -157,12 +161,16 @@ def test_a_strategy_that_fails_takes_no_other_along():
     good = Always("rules_engine", proposal())
     rig = Rig(Raises(), good).tell(opened())
     assert [p.product_id for p in rig.made.proposals] == [BTC]
-    assert ("strategy_failed", {"strategy": "broken", "error": "ZeroDivisionError: by design"}) in rig.logs()
+    ((_, said),) = [log for log in rig.logs() if log[0] == "strategy_failed"]
+    assert said["strategy"] == "broken"
+    assert "test_strategy_host.py:" in said["error"]
+    assert said["error"].endswith("ZeroDivisionError: by design")
 
 
 @pytest.mark.req("STR2")
 def test_a_disabled_strategy_is_said_to_be_skipped_and_an_enabled_one_counts_its_proposals():
-    rig = Rig(Always("rules_engine", proposal()), disabled=("other",)).tell(opened())
+    two = (budget("rules_engine"), budget("other"))
+    rig = Rig(Always("rules_engine", proposal()), budgets=two).tell(opened())
     assert ("strategy_skipped", {"strategy": "other", "reason": "disabled"}) in rig.logs()
     assert ("strategy_ran", {"strategy": "rules_engine", "proposals_count": "1"}) in rig.logs()
 

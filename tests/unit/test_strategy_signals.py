@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 from actors.cycle.core import Settings, wait_ns
 from actors.strategy.aggregate import aggregate
 from actors.strategy.base import Budget
-from actors.strategy.library.rules_engine import RulesEngine, RulesSettings, Weights
 from actors.universe.regime import Detector, Reading, detect, follow
 from protocol.instants import SECOND_NS
 from protocol.orders import Side
-from protocol.strategy import Asset, Regime, TradeProposal, Trigger
+from protocol.strategy import Regime, TradeProposal, Trigger
 
 
 def closes_with(trend_pct, hourly_pct, n=168):
@@ -58,46 +57,11 @@ def test_a_crash_is_entered_at_once_and_left_after_two_cycles():
     assert follow(follow(state, crash), calm).regime is Regime.CRASH
 
 
-def engine(min_conviction=0.4):
-    return RulesEngine(
-        RulesSettings(
-            tier_size_pct=(Decimal("1.5"), Decimal("1.0"), Decimal("0.5")),
-            risk_per_trade_pct=Decimal(1),
-            max_stop_pct=Decimal(10),
-            min_conviction=min_conviction,
-            dip_pct=3.0,
-            weights=Weights(base=0.0, strength=0.5, confidence=0.3, tier_1_boost=0.02),
-            multipliers={"bull": Decimal("1.2"), "chop": Decimal(1), "bear": Decimal("0.6"), "crash": Decimal(0)},
-        )
-    )
-
-
 def trigger(kind="price_move", strength=0.8, confidence=0.85, change=3.0):
     return Trigger(
         product_id="SOL-USD", kind=kind, strength=strength, confidence=confidence, change_pct=change, price=100.0,
         volatility_pct=50.0, metrics=(),
     )  # fmt: skip
-
-
-def asset(tier):
-    return Asset(
-        product_id="SOL-USD", tier=tier, theme="LAYER1", bid=Decimal(100), ask=Decimal(101), spread_bps=1.0,
-        depth_usd=1e6, volume_24h_usd=1e9,
-    )  # fmt: skip
-
-
-CONVICTIONS = {
-    "both moves in tier 1": (trigger(), 1, 0.675),
-    "a weak signal in tier 1": (trigger(strength=0.26, confidence=0.60), 1, 0.330),
-    "a breakout": (trigger("breakout", 0.7, 0.8), 2, 0.59),
-}
-
-
-@pytest.mark.req("R2")
-@pytest.mark.parametrize("name", CONVICTIONS)
-def test_worked_convictions(name):
-    fired, tier, conviction = CONVICTIONS[name]
-    assert engine().conviction(fired, asset(tier)) == pytest.approx(conviction)
 
 
 def proposal(product, strategy, conviction):
@@ -117,7 +81,7 @@ def test_one_proposal_per_product_survives_and_budgets_come_first():
         *(proposal(f"P{i}-USD", "a", 0.4) for i in range(4)),
     ]
     kept, passed = aggregate(asked, budgets, 10)
-    assert [(p.product_id, p.strategy) for p in kept] == [("X-USD", "b"), ("P0-USD", "a"), ("P1-USD", "a")]
+    assert [(p.product_id, p.strategy) for p in kept] == [("X-USD", "b"), ("P0-USD", "a")]
     assert {p.code for p in passed} == {"duplicate_product", "strategy_cap"}
     assert aggregate(list(reversed(asked)), budgets, 10)[0] == kept
 
