@@ -291,11 +291,19 @@ class ClearCooldown(Message, frozen=True, kw_only=True, tag="risk.clear_cooldown
     by: str
 
 
+class VerbOutcome(Enum):
+    """What became of an operator's request."""
+
+    DONE = "done"
+    NOT_FOUND = "not_found"
+    REFUSED = "refused"
+
+
 class VerbAnswered(Message, frozen=True, kw_only=True, tag="risk.verb_answered"):
-    """What became of an operator's request; whatever it changed is durable before this is said."""
+    """The answer to an operator's request; whatever it changed is durable before this is said."""
 
     request_id: str
-    done: bool
+    outcome: VerbOutcome
     text: str
 
 

@@ -114,7 +114,7 @@ class RegimeChanged(Message, frozen=True, kw_only=True, tag="strategy.regime_cha
 
 
 class FlagProduct(Message, frozen=True, kw_only=True, tag="strategy.flag_product"):
-    """Ban a product for the configured time; a ban that stands is replaced. Answered by `FlagAnswered`."""
+    """Ban a product for the configured time; a ban that stands is replaced. Answered by `VerbAnswered`."""
 
     request_id: str
     reply_to: str
@@ -124,28 +124,12 @@ class FlagProduct(Message, frozen=True, kw_only=True, tag="strategy.flag_product
 
 
 class UnflagProduct(Message, frozen=True, kw_only=True, tag="strategy.unflag_product"):
-    """End a product's ban before its time. Answered by `FlagAnswered`."""
+    """End a product's ban before its time. Answered by `VerbAnswered`."""
 
     request_id: str
     reply_to: str
     product_id: ProductId
     by: str
-
-
-class FlagOutcome(Enum):
-    """What became of a request about a ban."""
-
-    DONE = "done"
-    NOT_FOUND = "not_found"
-    REFUSED = "refused"
-
-
-class FlagAnswered(Message, frozen=True, kw_only=True, tag="strategy.flag_answered"):
-    """The answer; a change is durable before it is given."""
-
-    request_id: str
-    outcome: FlagOutcome
-    text: str
 
 
 class Trigger(Value, frozen=True, kw_only=True):
@@ -422,7 +406,6 @@ StrategyMessage = (
     | RegimeChanged
     | FlagProduct
     | UnflagProduct
-    | FlagAnswered
     | CycleOpened
     | ProposalsMade
     | AlphaDown

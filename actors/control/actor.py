@@ -11,7 +11,7 @@ from protocol.market import ProductsKnown, Quote
 from protocol.orders import Drained, OrderUpdate
 from protocol.portfolio import FillApplied, PortfolioView, Reconciled
 from protocol.risk import BatchJudged, OperatorOrderJudged, RiskView, VerbAnswered, WhatIfJudged
-from protocol.strategy import CycleRecord, CycleView, FlagAnswered, StrategyBoard, UniverseView
+from protocol.strategy import CycleRecord, CycleView, StrategyBoard, UniverseView
 from protocol.venue import OpenOrdersListed, QueryFailed
 
 
@@ -39,7 +39,6 @@ def role(settings: Settings, edge: Callable[[], Edge]) -> Role[Control]:
             CycleRecord,
             UniverseView,
             StrategyBoard,
-            FlagAnswered,
             VerbAnswered,
             OpenOrdersListed,
             QueryFailed,

@@ -60,7 +60,7 @@ from protocol.risk import (
     WhatIf,
     WhatIfJudged,
 )
-from protocol.strategy import CycleRecord, CycleView, FlagAnswered, StrategyBoard, UniverseView
+from protocol.strategy import CycleRecord, CycleView, StrategyBoard, UniverseView
 from protocol.symbols import product_of
 from protocol.venue import ListOpenOrders, OpenOrdersListed, QueryFailed
 
@@ -85,7 +85,7 @@ def step(state: Control, message: Message, now_ns: int) -> tuple[Control, Effect
             return _order_judged(state, message.decision, supposed=False)
         case WhatIfJudged():
             return _order_judged(state, message.decision, supposed=True)
-        case FlagAnswered() | VerbAnswered():
+        case VerbAnswered():
             return verbs.answered(state, message)
         case Reconciled():
             return _reconciled(state, message)

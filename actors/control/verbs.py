@@ -17,18 +17,18 @@ from protocol.control import (
 from protocol.effects import Tell
 from protocol.ids import ProductId
 from protocol.portfolio import RebuildPositions, ResetPeak
-from protocol.risk import ClearCooldown, VerbAnswered
-from protocol.strategy import FlagAnswered, FlagOutcome, FlagProduct, SwitchStrategy, UnflagProduct
+from protocol.risk import ClearCooldown, VerbAnswered, VerbOutcome
+from protocol.strategy import FlagProduct, SwitchStrategy, UnflagProduct
 from protocol.symbols import product_of
 
 DONE, NOT_FOUND, REFUSED = 0, 2, 4
-_FLAGGED = {FlagOutcome.DONE: DONE, FlagOutcome.NOT_FOUND: NOT_FOUND, FlagOutcome.REFUSED: REFUSED}
+_CODES = {VerbOutcome.DONE: DONE, VerbOutcome.NOT_FOUND: NOT_FOUND, VerbOutcome.REFUSED: REFUSED}
 
 Verb = ResetPeakByHand | RebuildByHand | ClearCooldownByHand | SwitchByHand | BanProduct | UnbanProduct
 
 
 def ask(state: Control, connection: int, request: Verb, now_ns: int) -> tuple[Control, Effects]:
-    """Pass a request on; its connection waits for `VerbAnswered` or `FlagAnswered`."""
+    """Pass a request on; its connection waits for `VerbAnswered`."""
     name = f"verb/{connection}/{now_ns}"
     try:
         told = _told(name, request)
@@ -70,17 +70,11 @@ def _followed(text: str) -> ProductId:
         raise ValueError(f"{text} is not a product that we follow") from None
 
 
-def answered(state: Control, message: VerbAnswered | FlagAnswered) -> tuple[Control, Effects]:
+def answered(state: Control, message: VerbAnswered) -> tuple[Control, Effects]:
     """The word on one of them."""
     connection = state.waiting.get(message.request_id)
     if connection is None:
         return state, NO_EFFECTS
     waiting = {name: number for name, number in state.waiting.items() if name != message.request_id}
-    reply = Reply(code=_code(message), text=message.text)
+    reply = Reply(code=_CODES[message.outcome], text=message.text)
     return replace(state, waiting=waiting), (Answer(connection=connection, reply=reply),)
-
-
-def _code(message: VerbAnswered | FlagAnswered) -> int:
-    if isinstance(message, FlagAnswered):
-        return _FLAGGED[message.outcome]
-    return DONE if message.done else REFUSED

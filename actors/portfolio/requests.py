@@ -13,7 +13,7 @@ from protocol.effects import Commit, Tell
 from protocol.lifecycle import StoreRecord
 from protocol.money import ZERO
 from protocol.portfolio import Correction, PeakReset, PositionsRebuilt, RebuildPositions, ResetPeak
-from protocol.risk import VerbAnswered
+from protocol.risk import VerbAnswered, VerbOutcome
 from protocol.venue import AccountsListed, FillsListed, ListAccounts, ListFills, QueryFailed
 
 ACCOUNTS, FILLS = "rebuild/accounts", "rebuild/fills"
@@ -30,7 +30,7 @@ def reset_peak(
     reset = PeakReset(before_usd=periods.peak_usd, peak_usd=nav_usd, by=asked.by, at_ns=now_ns)
     state = replace(state, ledger=replace(state.ledger, periods=replace(periods, peak_usd=nav_usd)))
     text = f"the peak is {nav_usd:.2f} USD, it was {periods.peak_usd:.2f}"
-    return state, reset, _answer(asked.request_id, asked.reply_to, text, done=True)
+    return state, reset, _answer(asked.request_id, asked.reply_to, text, VerbOutcome.DONE)
 
 
 def begin_rebuild(state: Portfolio, asked: RebuildPositions) -> tuple[Portfolio, Effects]:
@@ -74,7 +74,7 @@ def rebuilt(state: Portfolio, message: AccountsListed, key: str, now_ns: int) ->
     done = PositionsRebuilt(corrections=corrections, by=asked.by, at_ns=now_ns)
     named = "; ".join(f"{c.kind} {c.subject}: {c.ledger} -> {c.venue}" for c in corrections) or "no difference"
     commit = Commit(records=(StoreRecord(key=key, value=codec.encode_value(ledger)),), journal=(done,))
-    told = _answer(asked.request_id, asked.reply_to, f"rebuilt: {named}", done=True)
+    told = _answer(asked.request_id, asked.reply_to, f"rebuilt: {named}", VerbOutcome.DONE)
     state = replace(ended, ledger=ledger, balances=message.balances, suspects=())
     return state, (commit, Tell(to="risk", message=done), told)
 
@@ -89,5 +89,5 @@ def _worth(state: Portfolio, corrections: tuple[Correction, ...]) -> Decimal:
     return total
 
 
-def _answer(request_id: str, reply_to: str, text: str, *, done: bool = False) -> Tell:
-    return Tell(to=reply_to, message=VerbAnswered(request_id=request_id, done=done, text=text))
+def _answer(request_id: str, reply_to: str, text: str, outcome: VerbOutcome = VerbOutcome.REFUSED) -> Tell:
+    return Tell(to=reply_to, message=VerbAnswered(request_id=request_id, outcome=outcome, text=text))

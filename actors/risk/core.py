@@ -47,6 +47,7 @@ from protocol.risk import (
     Resume,
     RiskView,
     VerbAnswered,
+    VerbOutcome,
     WatchdogSeen,
     WhatIf,
     WhatIfJudged,
@@ -156,7 +157,8 @@ def _uncooled(risk: Risk, asked: ClearCooldown) -> tuple[Risk, Effects]:
     product = asked.product_id
     found = product in risk.record.cooldown_until_ns
     text = f"{product} has no cooldown any more" if found else f"{product} has no cooldown"
-    told = Tell(to=asked.reply_to, message=VerbAnswered(request_id=asked.request_id, done=found, text=text))
+    outcome = VerbOutcome.DONE if found else VerbOutcome.NOT_FOUND
+    told = Tell(to=asked.reply_to, message=VerbAnswered(request_id=asked.request_id, outcome=outcome, text=text))
     if not found:
         return risk, (told,)
     left = {p: until for p, until in risk.record.cooldown_until_ns.items() if p != product}

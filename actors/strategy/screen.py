@@ -19,10 +19,11 @@ from protocol.effects import LogLine
 from protocol.ids import ProductId
 from protocol.orders import Side
 from protocol.policy_strategy import CanaryPolicy
+from protocol.risk import Reason
 from protocol.strategy import Passed, TradeProposal
 
-SCHEMA_INVALID = "schema_invalid"
-NO_SHORT = "shorting_disallowed"
+SCHEMA_INVALID = Reason.SCHEMA_INVALID.value
+NO_SHORT = Reason.SHORTING_DISALLOWED.value
 _HUNDRED = Decimal(100)
 _MS = 1_000_000
 

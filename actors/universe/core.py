@@ -14,12 +14,10 @@ from protocol.ids import ProductId
 from protocol.instants import SECOND_NS
 from protocol.lifecycle import CommitFailed, Recover, StoreRecord, Wake
 from protocol.market import Bar, CandleClosed, CandleHistory, ProductsKnown, Quote
-from protocol.risk import Alert
+from protocol.risk import Alert, VerbAnswered, VerbOutcome
 from protocol.strategy import (
     Asset,
     Exclusion,
-    FlagAnswered,
-    FlagOutcome,
     FlagProduct,
     Regime,
     UnflagProduct,
@@ -111,7 +109,7 @@ def _listed(state: Universe, message: ProductsListed, now_ns: int) -> tuple[Univ
 
 def _flag(state: Universe, message: FlagProduct, now_ns: int) -> tuple[Universe, Effects]:
     found = flags.asked(state, message, now_ns)
-    if isinstance(found, FlagAnswered):
+    if isinstance(found, VerbAnswered):
         return state, (Tell(to=message.reply_to, message=found),)
     commit = Commit(records=(flags.stored(found),))
     told = Tell(to=message.reply_to, message=flags.banned(message, found))
@@ -121,9 +119,9 @@ def _flag(state: Universe, message: FlagProduct, now_ns: int) -> tuple[Universe,
 def _unflag(state: Universe, message: UnflagProduct) -> tuple[Universe, Effects]:
     product = message.product_id
     if product not in state.flags:
-        none = flags.answer(message, FlagOutcome.NOT_FOUND, f"{product} is not banned")
+        none = flags.answer(message, VerbOutcome.NOT_FOUND, f"{product} is not banned")
         return state, (Tell(to=message.reply_to, message=none),)
-    told = flags.answer(message, FlagOutcome.DONE, f"{product} is no longer banned")
+    told = flags.answer(message, VerbOutcome.DONE, f"{product} is no longer banned")
     kept = {p: f for p, f in state.flags.items() if p != product}
     return replace(state, flags=kept), (
         Commit(records=(flags.gone(product),)),

@@ -7,7 +7,8 @@ from protocol import codec
 from protocol.ids import ProductId
 from protocol.instants import iso
 from protocol.lifecycle import StoreRecord
-from protocol.strategy import FlagAnswered, FlagOutcome, FlagProduct, RedFlag, UnflagProduct
+from protocol.risk import VerbAnswered, VerbOutcome
+from protocol.strategy import FlagProduct, RedFlag, UnflagProduct
 
 PREFIX = "universe/flag/"
 
@@ -45,14 +46,14 @@ def over(flags: dict[ProductId, RedFlag], now_ns: int) -> tuple[ProductId, ...]:
     return tuple(product for product, flag in flags.items() if flag.expires_ns <= now_ns)
 
 
-def asked(state: Universe, message: FlagProduct, now_ns: int) -> RedFlag | FlagAnswered:
+def asked(state: Universe, message: FlagProduct, now_ns: int) -> RedFlag | VerbAnswered:
     """The new ban, or why there is none. One that stands already is replaced."""
     settings = state.settings
     if message.product_id not in settings.products():
-        return answer(message, FlagOutcome.NOT_FOUND, f"{message.product_id} is not a product of the universe")
+        return answer(message, VerbOutcome.NOT_FOUND, f"{message.product_id} is not a product of the universe")
     if message.reason not in settings.red_flags:
         known = ", ".join(settings.red_flags)
-        return answer(message, FlagOutcome.REFUSED, f"{message.reason!r} is no red flag; there are {known}")
+        return answer(message, VerbOutcome.REFUSED, f"{message.reason!r} is no red flag; there are {known}")
     return RedFlag(
         product_id=message.product_id,
         reason=message.reason,
@@ -62,12 +63,12 @@ def asked(state: Universe, message: FlagProduct, now_ns: int) -> RedFlag | FlagA
     )
 
 
-def banned(message: FlagProduct, flag: RedFlag) -> FlagAnswered:
+def banned(message: FlagProduct, flag: RedFlag) -> VerbAnswered:
     """What to say of a ban that stands."""
     text = f"{flag.product_id} is banned for {flag.reason} until {iso(flag.expires_ns)}: no entries, exits go on"
-    return answer(message, FlagOutcome.DONE, text)
+    return answer(message, VerbOutcome.DONE, text)
 
 
-def answer(message: FlagProduct | UnflagProduct, outcome: FlagOutcome, text: str) -> FlagAnswered:
+def answer(message: FlagProduct | UnflagProduct, outcome: VerbOutcome, text: str) -> VerbAnswered:
     """The answer to a request."""
-    return FlagAnswered(request_id=message.request_id, outcome=outcome, text=text)
+    return VerbAnswered(request_id=message.request_id, outcome=outcome, text=text)

@@ -10,7 +10,8 @@ from ops import cli
 from ops.exits import Exit
 from protocol.control import Answer, Asked, BanProduct, Reply, UnbanProduct, View
 from protocol.effects import Tell
-from protocol.strategy import FlagAnswered, FlagOutcome, FlagProduct, UnflagProduct
+from protocol.risk import VerbAnswered, VerbOutcome
+from protocol.strategy import FlagProduct, UnflagProduct
 from tests.support.desk_scenes import BTC, NOON_NS
 from tests.support.universe_rig import Rig
 
@@ -33,13 +34,13 @@ def test_a_request_goes_to_the_universe_under_its_canonical_name(request_, kind)
     assert state.waiting == {told.message.request_id: 7}
 
 
-CODES = {FlagOutcome.DONE: 0, FlagOutcome.NOT_FOUND: 2, FlagOutcome.REFUSED: 4}
+CODES = {VerbOutcome.DONE: 0, VerbOutcome.NOT_FOUND: 2, VerbOutcome.REFUSED: 4}
 
 
 @pytest.mark.parametrize(("outcome", "code"), CODES.items())
 def test_the_universes_answer_is_the_one_reply(outcome, code):
     state, (told,) = asked(BAN)
-    answer = FlagAnswered(request_id=told.message.request_id, outcome=outcome, text="so it is")
+    answer = VerbAnswered(request_id=told.message.request_id, outcome=outcome, text="so it is")
     state, (reply,) = step(state, answer, NOON_NS)
     assert (reply.connection, reply.reply.code, reply.reply.text) == (7, code, "so it is")
     assert step(state, answer, NOON_NS) == (state, ())

@@ -7,7 +7,7 @@ from protocol.effects import Commit
 from protocol.lifecycle import Wake
 from protocol.orders import Side, Status
 from protocol.portfolio import PeakReset, PositionsRebuilt, RebuildPositions, ResetPeak, Transferred
-from protocol.risk import VerbAnswered
+from protocol.risk import VerbAnswered, VerbOutcome
 from protocol.venue import FillsListed, QueryFailed
 from tests.support.desk_rooms import Books
 from tests.support.desk_scenes import (
@@ -71,7 +71,7 @@ def test_a_reset_peak_is_the_present_equity_durable_and_told_to_risk():
     assert [(r.before_usd, r.peak_usd, r.by) for r in told(effects, PeakReset, "risk")] == [
         (10_300, 10_100, "operator")
     ]
-    assert [a.done for a in told(effects, VerbAnswered, "control")] == [True]
+    assert [a.outcome for a in told(effects, VerbAnswered, "control")] == [VerbOutcome.DONE]
     assert books.seen().drawdown_pct == 0
     books.restart()
     books.reconcile(("BTC", 1), ("USD", 10_000))
@@ -81,7 +81,7 @@ def test_a_reset_peak_is_the_present_equity_durable_and_told_to_risk():
 def test_no_peak_is_reset_while_the_net_value_is_unknown():
     books = Books()
     effects = books.tell(RESET)
-    assert ([a.done for a in told(effects, VerbAnswered)], told(effects, PeakReset)) == ([False], [])
+    assert ([a.outcome for a in told(effects, VerbAnswered)], told(effects, PeakReset)) == ([VerbOutcome.REFUSED], [])
 
 
 # --- prices -------------------------------------------------------------------------------------------------------
@@ -170,7 +170,7 @@ def test_a_rebuild_that_finds_nothing_says_so():
     books = bought()
     effects = rebuilt(books, fill_record(), held=(("BTC", 1), ("USD", 9_900)))
     assert [r.corrections for r in told(effects, PositionsRebuilt, "risk")] == [()]
-    assert [(a.done, a.text) for a in told(effects, VerbAnswered)] == [(True, "rebuilt: no difference")]
+    assert [(a.outcome, a.text) for a in told(effects, VerbAnswered)] == [(VerbOutcome.DONE, "rebuilt: no difference")]
 
 
 @pytest.mark.parametrize("restarts", [False, True])
@@ -210,7 +210,7 @@ def test_a_venue_that_cannot_be_asked_changes_nothing():
     books = bought()
     before = books.state.ledger
     effects = books.tell(REBUILD, QueryFailed(request_id="rebuild/fills", kind="timeout", detail="late"))
-    assert [a.done for a in told(effects, VerbAnswered)] == [False]
+    assert [a.outcome for a in told(effects, VerbAnswered)] == [VerbOutcome.REFUSED]
     assert books.state.ledger == before
     assert told(books.tell(REBUILD), VerbAnswered) == [], "it may be asked for again"
 
@@ -219,5 +219,5 @@ def test_nothing_is_rebuilt_while_a_fill_is_on_its_way():
     books = bought()
     books.know(order(BTC, Side.SELL, status=Status.PARTIALLY_FILLED, filled_size=D("0.5"), filled_value=D(50)))
     effects = rebuilt(books, fill_record(), held=(("BTC", D("0.5")), ("USD", 9_950)))
-    assert [a.done for a in told(effects, VerbAnswered)] == [False]
+    assert [a.outcome for a in told(effects, VerbAnswered)] == [VerbOutcome.REFUSED]
     assert [p.quantity for p in books.seen().positions] == [1]

@@ -17,6 +17,7 @@ from protocol.risk import (
     RiskView,
     TradingState,
     VerbAnswered,
+    VerbOutcome,
 )
 from protocol.strategy import Exclusion
 from tests.support.desk_rooms import RiskDesk
@@ -361,12 +362,14 @@ def test_a_cleared_cooldown_is_gone_for_good():
     desk.tell(order(SOL, status=Status.FAILED))
     assert desk.code(proposal(SOL)) == "cooldown"
     clear = ClearCooldown(request_id="1", reply_to="control", product_id=SOL, by="operator")
-    assert [(a.done, a.request_id) for a in told(desk.tell(clear), VerbAnswered, "control")] == [(True, "1")]
+    assert [(a.outcome, a.request_id) for a in told(desk.tell(clear), VerbAnswered, "control")] == [
+        (VerbOutcome.DONE, "1")
+    ]
     assert desk.code(proposal(SOL)) == "approved"
     desk.restart()
     desk.get_ready()
     assert desk.code(proposal(SOL)) == "approved"
-    assert [a.done for a in told(desk.tell(clear), VerbAnswered)] == [False]
+    assert [a.outcome for a in told(desk.tell(clear), VerbAnswered)] == [VerbOutcome.NOT_FOUND]
 
 
 @pytest.mark.req("CD1")

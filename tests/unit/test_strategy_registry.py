@@ -1,24 +1,29 @@
 """Who may run: configured, switched, failed; kept over restarts, and nobody else's entries touched."""
 
+from decimal import Decimal
+
 import pytest
 
 from actors.strategy.registry.core import AGAIN_NS, RETRY_NS, Configured, Registry, step, switches
 from protocol.effects import Commit, Note, SetTimer, Tell
 from protocol.instants import SECOND_NS
 from protocol.lifecycle import CommitFailed, Recover, Wake
-from protocol.orders import CancelStrategy
-from protocol.risk import Alert, VerbAnswered
+from protocol.orders import CancelStrategy, Side
+from protocol.risk import Alert, VerbAnswered, VerbOutcome
 from protocol.strategy import (
     AlphaDown,
     AlphaUp,
     Failure,
     HostStarted,
+    Pick,
+    ShadowDecided,
+    ShadowTally,
     StrategyBoard,
     StrategyFailed,
     StrategySwitches,
     SwitchStrategy,
 )
-from tests.support.desk_scenes import NOON_NS
+from tests.support.desk_scenes import BTC, ETH, NOON_NS, proposal
 
 ROWS = (
     Configured(name="rules_engine", enabled=True, shadow=False),
@@ -135,7 +140,7 @@ def test_a_person_s_word_is_durable_and_stronger_than_the_configuration(name, on
     assert (name in rig.live) is on
     assert (name in switches(rig.again()).live) is on
     (answer,) = rig.told(VerbAnswered)
-    assert answer.done
+    assert answer.outcome is VerbOutcome.DONE
     assert [c.strategy for c in rig.told(CancelStrategy)] == ([] if on else [name])
 
 
@@ -156,7 +161,7 @@ def test_a_name_nobody_knows_is_answered_and_changes_nothing():
     rig = Rig()
     before = rig.state
     (answer,) = rig.tell(switch("hunches", on=True)).told(VerbAnswered)
-    assert not answer.done
+    assert answer.outcome is VerbOutcome.NOT_FOUND
     assert "rules_engine, momentum, dip_buyer" in answer.text
     assert rig.state == before
 
@@ -174,3 +179,60 @@ def test_the_cycle_hears_of_alpha_s_comings_and_goings(news):
     rig = Rig().tell(news)
     assert [e.message for e in rig.effects if isinstance(e, Tell) and e.to == "cycle"] == [news]
     assert rig.state.alpha_up is isinstance(news, AlphaUp)
+
+
+# --- shadows ------------------------------------------------------------------------------------------------------
+
+
+def compared(*, own=(), live=(), strategy="dip_buyer", at_ns=NOON_NS):
+    """One cycle of a shadow: each pair is a product and its conviction, sized 1 % by the shadow and 3 % by the live."""
+    return ShadowDecided(
+        cycle=1,
+        strategy=strategy,
+        proposals=tuple(proposal(product, 1, conviction) for product, conviction in own),
+        passed=(),
+        live=tuple(
+            Pick(product_id=product, side=Side.BUY, conviction=conviction, notional_pct=Decimal(3))
+            for product, conviction in live
+        ),
+        at_ns=at_ns,
+    )
+
+
+def tallied(rig):
+    (board,) = rig.told(StrategyBoard)
+    return next(row.tally for row in board.rows if row.name == "dip_buyer")
+
+
+@pytest.mark.req("STR2")
+@pytest.mark.parametrize(
+    ("own", "live", "agreed", "alone", "missed"),
+    [
+        ([], [], 0, 0, 0),
+        ([(BTC, 0.5)], [], 0, 1, 0),
+        ([], [(BTC, 0.5)], 0, 0, 1),
+        ([(BTC, 0.5)], [(ETH, 0.5)], 0, 1, 1),
+        ([(BTC, 0.5), (ETH, 0.4)], [(ETH, 0.6)], 1, 1, 0),
+    ],
+)
+def test_a_shadow_is_compared_with_what_traded(own, live, agreed, alone, missed):
+    tally = tallied(Rig().tell(compared(own=own, live=live)))
+    assert (tally.cycles, tally.agreed, tally.alone, tally.missed) == (1, agreed, alone, missed)
+
+
+def test_a_shadow_s_differences_add_up_over_cycles_and_restarts():
+    rig = Rig().tell(compared(own=[(BTC, 0.5)], live=[(BTC, 0.7)]))
+    rig.state = rig.again()
+    tally = tallied(rig.tell(compared(own=[(BTC, 0.6)], live=[(BTC, 0.7)], at_ns=NOON_NS + SECOND_NS)))
+    assert tally == ShadowTally(
+        name="dip_buyer", since_ns=NOON_NS, cycles=2, agreed=2, conviction_gap_sum=-0.3, size_gap_pct_sum=Decimal(-4)
+    )
+
+
+def test_what_a_shadow_decides_orders_nothing():
+    rig = Rig().tell(compared(own=[(BTC, 0.5)]))
+    assert [effect.to for effect in rig.effects if isinstance(effect, Tell)] == ["control"]
+
+
+def test_a_shadow_that_is_not_configured_any_more_is_not_compared():
+    assert Rig().tell(compared(strategy="gone")).effects == ()

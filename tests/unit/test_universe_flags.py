@@ -8,7 +8,8 @@ from protocol import codec
 from protocol.effects import Commit, LogLine
 from protocol.instants import HOUR_NS
 from protocol.lifecycle import Recover, StoreRecord
-from protocol.strategy import FlagAnswered, FlagOutcome, FlagProduct, RedFlag, UnflagProduct
+from protocol.risk import VerbAnswered, VerbOutcome
+from protocol.strategy import FlagProduct, RedFlag, UnflagProduct
 from tests.support.desk_scenes import BTC, ETH, NOON_NS, policy, told
 from tests.support.universe_rig import Rig
 
@@ -27,7 +28,7 @@ def unflag(product=BTC):
 
 
 def answered(rig):
-    (answer,) = told(rig.effects, FlagAnswered, "control")
+    (answer,) = told(rig.effects, VerbAnswered, "control")
     return answer
 
 
@@ -39,7 +40,7 @@ def test_the_shipped_reasons_and_time():
 def test_a_banned_product_is_out_at_once_and_everybody_sees_why():
     rig = Rig().tell(flag())
     assert next(type(e) for e in rig.effects) is Commit
-    assert (answered(rig).request_id, answered(rig).outcome) == ("r1", FlagOutcome.DONE)
+    assert (answered(rig).request_id, answered(rig).outcome) == ("r1", VerbOutcome.DONE)
     view = rig.view()
     (out,) = [x for x in view.excluded if x.product_id == BTC]
     assert (out.reason, out.tier, out.checks[0].unit) == ("red_flag", 1, EXPLOIT)
@@ -76,15 +77,15 @@ def test_another_flag_replaces_the_one_that_stands():
 
 def test_an_operator_lifts_a_ban():
     rig = Rig().tell(flag(), unflag())
-    assert answered(rig).outcome is FlagOutcome.DONE
+    assert answered(rig).outcome is VerbOutcome.DONE
     assert rig.why() == "eligible"
     assert rig.restart().why() == "eligible"
 
 
 REFUSED = {
-    "a product nobody follows": (flag("PEPE-USD"), FlagOutcome.NOT_FOUND, "PEPE-USD"),
-    "a reason nobody knows": (flag(reason="hunch"), FlagOutcome.REFUSED, "delisting_rumors"),
-    "lifting what is not banned": (unflag(), FlagOutcome.NOT_FOUND, "not banned"),
+    "a product nobody follows": (flag("PEPE-USD"), VerbOutcome.NOT_FOUND, "PEPE-USD"),
+    "a reason nobody knows": (flag(reason="hunch"), VerbOutcome.REFUSED, "delisting_rumors"),
+    "lifting what is not banned": (unflag(), VerbOutcome.NOT_FOUND, "not banned"),
 }
 
 

@@ -16,7 +16,7 @@ from protocol.effects import Commit, Count, LogLine, Note, SetTimer, Tell
 from protocol.instants import SECOND_NS
 from protocol.lifecycle import CommitFailed, Recover, StoreRecord, Wake
 from protocol.orders import CancelStrategy
-from protocol.risk import Alert, VerbAnswered
+from protocol.risk import Alert, VerbAnswered, VerbOutcome
 from protocol.strategy import (
     AlphaDown,
     AlphaUp,
@@ -198,7 +198,9 @@ def _asked(state: Registry, message: SwitchStrategy, now_ns: int) -> tuple[Regis
     row = state.row(message.name)
     if row is None:
         known = ", ".join(row.name for row in state.rows)
-        return state, (_answer(message, f"there is no strategy {message.name}; there are {known}", done=False),)
+        return state, (
+            _answer(message, f"there is no strategy {message.name}; there are {known}", VerbOutcome.NOT_FOUND),
+        )
     word = "on" if message.on else "off"
     switch = Switch(name=row.name, on=message.on, by=message.by, reason=f"switched {word}", at_ns=now_ns)
     state = replace(
@@ -210,12 +212,12 @@ def _asked(state: Registry, message: SwitchStrategy, now_ns: int) -> tuple[Regis
     state, told = _told(state)
     stop = () if message.on else _cancel(row.name, f"by {message.by}", now_ns)
     how = " in the shadow: it decides and never trades" if message.on and row.shadow else ""
-    answer = _answer(message, f"{row.name} is {word}{how}", done=True)
+    answer = _answer(message, f"{row.name} is {word}{how}", VerbOutcome.DONE)
     return state, (Commit(records=(_stored(switch),)), *stop, *told, answer)
 
 
-def _answer(message: SwitchStrategy, text: str, *, done: bool) -> Tell:
-    return Tell(to=message.reply_to, message=VerbAnswered(request_id=message.request_id, done=done, text=text))
+def _answer(message: SwitchStrategy, text: str, outcome: VerbOutcome) -> Tell:
+    return Tell(to=message.reply_to, message=VerbAnswered(request_id=message.request_id, outcome=outcome, text=text))
 
 
 def _stored(switch: Switch) -> StoreRecord:
