@@ -24,9 +24,10 @@ def connection_role(
     context: Context, routes: tuple[connection.Route, ...], budget: Budget, sign: Signer | None = None
 ) -> Role[connection.Market]:
     """One market-data connection for `routes` (see `connection.share_out`); `budget` is shared by all connections."""
+    quiet_ns = int(context.policy.staleness.heartbeat_age_s * SECOND_NS)
     return Role(
         step=connection.step,
-        initial=lambda: connection.Market(routes),
+        initial=lambda: connection.Market(routes, quiet_ns),
         accepts=(FramesArrived, SocketOpened, SocketClosed, ResyncWanted),
         journaled=False,
         edge=lambda: StreamSocket(context.run.market_url, budget, sign),

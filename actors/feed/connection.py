@@ -62,11 +62,12 @@ class Market:
 
     __slots__ = ("awaited", "feeds", "frames", "malformed", "resynced_ns", "stamp", "stream", "tries", "vouched")
 
-    def __init__(self, routes: tuple[Route, ...]) -> None:
+    def __init__(self, routes: tuple[Route, ...], quiet_ns: int = session.QUIET_NS) -> None:
         wire_ids = tuple(route.wire_id for route in routes)
         if len(wire_ids) > MAX_LEVEL2_PRODUCTS:
             raise ValueError(f"a connection takes {MAX_LEVEL2_PRODUCTS} level2 products, not {len(wire_ids)}")
-        self.stream = Stream((Subscription(HEARTBEATS), Subscription(LEVEL2, wire_ids), Subscription(TRADES, wire_ids)))
+        wanted = (Subscription(HEARTBEATS), Subscription(LEVEL2, wire_ids), Subscription(TRADES, wire_ids))
+        self.stream = Stream(wanted, quiet_ns)
         self.feeds = {route.wire_id: tuple(feed_name(product) for product in route.product_ids) for route in routes}
         self.awaited: dict[str, int] = {}  # wire id -> when to ask again for its snapshot
         self.tries: dict[str, int] = {}

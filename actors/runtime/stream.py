@@ -96,10 +96,11 @@ class Request(msgspec.Struct, frozen=True):
 class Stream:
     """The session. Mutable, for it is asked at every frame; only its actor's step touches it."""
 
-    __slots__ = ("acknowledged", "attempt", "beating", "connection", "last", "pending", "phase", "wanted")
+    __slots__ = ("acknowledged", "attempt", "beating", "connection", "last", "pending", "phase", "quiet_ns", "wanted")
 
-    def __init__(self, wanted: tuple[Subscription, ...]) -> None:
+    def __init__(self, wanted: tuple[Subscription, ...], quiet_ns: int = QUIET_NS) -> None:
         self.wanted = wanted
+        self.quiet_ns = quiet_ns
         self.phase = Phase.IDLE
         self.connection = 0
         self.attempt = 0
@@ -146,7 +147,7 @@ class Stream:
 
     def _listen(self, now_ns: int) -> Effects:
         return (
-            SetTimer(timer=QUIET, due_ns=now_ns + QUIET_NS),
+            SetTimer(timer=QUIET, due_ns=now_ns + self.quiet_ns),
             SetTimer(timer=DEAD, due_ns=now_ns + DEAD_NS),
         )
 
