@@ -55,11 +55,12 @@ class KernelPages:
 
 
 class ControlEdge:
-    """Tells the control actor what the pages say, once a second; keeps what it answers. Nobody is connected."""
+    """Tells the control actor what the pages say, at the run's pace; keeps what it answers. Nobody is connected."""
 
-    def __init__(self, kernel: Kernel, pages: KernelPages, leave: Callable[[int], None]) -> None:
+    def __init__(self, kernel: Kernel, pages: KernelPages, pace_ns: int, leave: Callable[[int], None]) -> None:
         self._kernel = kernel
         self._pages = pages
+        self._pace_ns = pace_ns
         self._leave = leave
         self._port: Port
         self.answers: list[Answer] = []
@@ -93,7 +94,7 @@ class ControlEdge:
         pages = self._pages
         told = Pages(epoch=pages.epoch, watchdog_age_s=pages.watchdog_age_s, latch=pages.latch, kill_file=False)
         self._port.tell(self._port.name, told)
-        self._kernel.call_at(self._port.now_ns() + SECOND_NS, self._look)
+        self._kernel.call_at(self._port.now_ns() + self._pace_ns, self._look)
 
 
 class MuteEdge:
@@ -119,6 +120,7 @@ class World:
     pages: KernelPages
     key: SigningKey
     launch: Launch
+    pace_ns: int = SECOND_NS
 
 
 class KernelDesk:
@@ -133,7 +135,9 @@ class KernelDesk:
         self.ends: list[str] = []
         self._nonce = Random(f"nonce:{seed}")  # noqa: S311 - tokens of a made-up venue
         context = self._context()
-        self.control = ControlEdge(self.kernel, world.pages, lambda code: self.ends.append(f"left with {code}"))
+        self.control = ControlEdge(
+            self.kernel, world.pages, world.pace_ns, lambda code: self.ends.append(f"left with {code}")
+        )
         outside = Outside(
             launch=world.launch,
             context=context,
@@ -202,6 +206,7 @@ class KernelDesk:
             user_url=launch.user_url,
             epoch=pages.current(),
             seed=launch.seed,
+            pace_ns=self.world.pace_ns,
         )
         return Context(
             clock=self.world.clock,

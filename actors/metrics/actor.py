@@ -24,6 +24,7 @@ def role(
         config_hash=policy.config_hash,
         risk_profile=policy.risk.risk_profile,
         interval_ns=int(policy.loop.interval_s * SECOND_NS),
+        pace_ns=context.run.pace_ns,
     )
     ports = (policy.monitoring.metrics_port, policy.monitoring.health_port)
     return Role(

@@ -41,6 +41,7 @@ class Settings(Value, frozen=True, kw_only=True):
     config_hash: str
     risk_profile: str
     interval_ns: int
+    pace_ns: int = SECOND_NS
 
 
 class Metrics(Value, frozen=True, kw_only=True):
@@ -54,7 +55,7 @@ class Metrics(Value, frozen=True, kw_only=True):
 
 
 def step(state: Metrics, message: Message, now_ns: int) -> tuple[Metrics, Effects]:
-    """Advance by one message; publish once a second."""
+    """Advance by one message; publish at the run's pace."""
     match message:
         case PortfolioView():
             return replace(state, portfolio=message), NO_EFFECTS
@@ -65,7 +66,7 @@ def step(state: Metrics, message: Message, now_ns: int) -> tuple[Metrics, Effect
         case CycleRecord():
             return replace(state, record=message), NO_EFFECTS
         case Recover() | Wake():
-            again = SetTimer(timer="publish", due_ns=now_ns + SECOND_NS)
+            again = SetTimer(timer="publish", due_ns=now_ns + state.settings.pace_ns)
             return state, (publish(state, now_ns), again)
     return state, NO_EFFECTS
 

@@ -17,8 +17,8 @@ from protocol.venue import AccountsListed, FillsListed, OpenOrdersListed, QueryF
 _DEFAULT_HOLD_S = 72 * 3600
 
 
-def settings(policy: Policy) -> Settings:
-    """What the portfolio needs of the policy."""
+def settings(policy: Policy, pace_ns: int = SECOND_NS) -> Settings:
+    """What the portfolio needs of the policy; it shows itself each `pace_ns` at least."""
     exits = policy.exits
     rules = ExitRules(
         stop_loss=exits.check_stop_loss,
@@ -40,6 +40,7 @@ def settings(policy: Policy) -> Settings:
     return Settings(
         rules=rules,
         fallback=fallback,
+        view_ns=pace_ns,
         quote_age_ns=int(policy.staleness.quote_age_s * SECOND_NS),
         price_age_ns=int(policy.staleness.candle_age_s * SECOND_NS),
         ignored=policy.ignore_assets,
@@ -50,7 +51,7 @@ def role(context: Context) -> Role[Portfolio]:
     """Balances, positions, PnL and exits."""
     return Role(
         step=step,
-        initial=partial(Portfolio, settings=settings(context.policy)),
+        initial=partial(Portfolio, settings=settings(context.policy, context.run.pace_ns)),
         accepts=(
             Quote,
             OrderUpdate,

@@ -129,7 +129,7 @@ def role(context: Context) -> Role[Risk]:
     """The only way from a wish to an order."""
     return Role(
         step=step,
-        initial=partial(Risk, limits=limits(context.policy)),
+        initial=partial(Risk, limits=limits(context.policy), pace_ns=context.run.pace_ns),
         accepts=(
             Quote,
             FeedState,

@@ -13,7 +13,7 @@ from protocol import codec
 from protocol.base import NO_EFFECTS, Effects, Message
 from protocol.effects import Commit, Count, LogLine, Note, SetTimer, Tell
 from protocol.ids import IntentId, ProductId
-from protocol.instants import HOUR_NS, SECOND_NS
+from protocol.instants import HOUR_NS
 from protocol.journal import StoreTrouble
 from protocol.lifecycle import ActorExited, Recover, StoreRecord, Wake
 from protocol.market import FeedState, ProductsKnown, Quote
@@ -176,7 +176,7 @@ def _recover(risk: Risk, message: Recover, now_ns: int) -> tuple[Risk, Effects]:
     if value is not None:
         risk = replace(risk, record=codec.decode_value(value, Record))
     risk = announce.quietly(risk, now_ns)
-    return risk, (*_tell_view(risk, now_ns), SetTimer(timer="view", due_ns=now_ns + SECOND_NS), *_ask_fees(now_ns))
+    return risk, (*_tell_view(risk, now_ns), SetTimer(timer="view", due_ns=now_ns + risk.pace_ns), *_ask_fees(now_ns))
 
 
 def _ask_fees(now_ns: int) -> Effects:
@@ -196,7 +196,7 @@ def _fees(risk: Risk, message: FeesKnown, now_ns: int) -> tuple[Risk, Effects]:
 def _woken(risk: Risk, timer: str, now_ns: int) -> tuple[Risk, Effects]:
     if timer == "fees":
         return risk, _ask_fees(now_ns)
-    again = SetTimer(timer="view", due_ns=now_ns + SECOND_NS)
+    again = SetTimer(timer="view", due_ns=now_ns + risk.pace_ns)
     risk = replace(risk, record=pruned(risk.record, now_ns), reserved=reservations.standing(risk, now_ns))
     risk = staleness.looked(risk, now_ns)
     return risk, (*_tell_view(risk, now_ns), again)

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from actors.risk.limits import Limits
 from protocol.base import Value
 from protocol.ids import ProductId
-from protocol.instants import DAY_NS, HOUR_NS
+from protocol.instants import DAY_NS, HOUR_NS, SECOND_NS
 from protocol.market import FeedStatus, ProductRules, Quote
 from protocol.money import ZERO
 from protocol.orders import OrderState, Side
@@ -132,6 +132,7 @@ class Risk(Value, frozen=True, kw_only=True):
     """
 
     limits: Limits
+    pace_ns: int = SECOND_NS
     record: Record = Record()
     view: PortfolioView | None = None
     quotes: dict[ProductId, Quote] = field(default_factory=dict)

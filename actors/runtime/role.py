@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from protocol.base import Effect, Effects, Message
+from protocol.instants import SECOND_NS
 
 if TYPE_CHECKING:
     from protocol.policy import Policy
@@ -109,6 +110,8 @@ class Run:
     """This run's particulars, resolved from configuration and command line.
 
     `mode` is embedded, paper or live; `bot` the client id prefix without its dash; `epoch` the kill epoch at start.
+    `pace_ns`: how often actors look around and show what they know while nothing happens. A simulation of long times
+    makes it as coarse as its market.
     """
 
     bot: str
@@ -119,6 +122,7 @@ class Run:
     user_url: str
     epoch: int = 0
     seed: int = 0
+    pace_ns: int = SECOND_NS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

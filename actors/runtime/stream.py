@@ -19,7 +19,8 @@ from protocol.feed import SocketClosed
 from protocol.instants import SECOND_NS
 
 QUIET_NS = 2_500_000_000
-DEAD_NS = 10 * SECOND_NS
+DEAD_AFTER = 4
+"""A connection without heartbeats is given up after so many times what makes it quiet."""
 RESYNC_PAUSE_NS = SECOND_NS
 _ANY = -2
 ACKNOWLEDGE_NS = int(SUBSCRIBE_DEADLINE_S * SECOND_NS)
@@ -148,7 +149,7 @@ class Stream:
     def _listen(self, now_ns: int) -> Effects:
         return (
             SetTimer(timer=QUIET, due_ns=now_ns + self.quiet_ns),
-            SetTimer(timer=DEAD, due_ns=now_ns + DEAD_NS),
+            SetTimer(timer=DEAD, due_ns=now_ns + DEAD_AFTER * self.quiet_ns),
         )
 
     def closed(self, message: SocketClosed, now_ns: int) -> Effects:

@@ -56,8 +56,8 @@ class UserFeed:
 
     __slots__ = ("asked", "due_ns", "reconciled_ns", "resynced_ns", "snapshot", "stream", "totals", "tries", "up")
 
-    def __init__(self) -> None:
-        self.stream = Stream((Subscription("heartbeats"), CHANNEL))
+    def __init__(self, quiet_ns: int = session.QUIET_NS) -> None:
+        self.stream = Stream((Subscription("heartbeats"), CHANNEL), quiet_ns)
         self.up = False
         self.snapshot = False  # complete
         self.due_ns = 0  # when to ask for the snapshot again; 0: not wanted

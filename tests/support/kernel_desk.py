@@ -82,6 +82,7 @@ class Simulation:
         make: Callable[[VirtualClock], Venue] | None = None,
         policy: Policy | None = None,
         slow: bool = True,
+        pace_ns: int = SECOND_NS,
     ) -> None:
         self.seed = seed
         self.clock = VirtualClock(START_NS)
@@ -100,6 +101,7 @@ class Simulation:
             pages=KernelPages(),
             key=key(),
             launch=launch(policy or policy_for(products), seed),
+            pace_ns=pace_ns,
         )
         self.desks = 0
         self.desk = self.begin()
