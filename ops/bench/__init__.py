@@ -12,7 +12,7 @@ from ops.cli import add_json
 from ops.exits import Exit
 from ops.output import print_json, print_table, working
 
-BENCHES = ("messaging", "ingest", "commit", "exit_path", "orders", "footprint", "triggers")
+BENCHES = ("messaging", "ingest", "commit", "exit_path", "orders", "footprint", "triggers", "decision")
 """Every bench there is: a module of this package with `run()` and `figures(found)`."""
 
 COLUMNS = ("bench", "figure", "value", "unit", "bound", "holds")

@@ -7,7 +7,7 @@ import pytest
 
 import ops.cli
 from ops import bench
-from ops.bench import commit, exit_path, footprint, ingest, messaging, orders, triggers
+from ops.bench import commit, decision, exit_path, footprint, ingest, messaging, orders, triggers
 from ops.bench.figures import at_least, at_most, p50, p99, told
 
 
@@ -40,6 +40,12 @@ def test_triggers_tell_what_a_candle_costs_at_each_lookback():
     found = sound(triggers.figures(triggers.run(lengths=(30, 60), candles=20, rounds=1)))
     assert found["candle_p50_at_60"].value > 0
     assert "60_over_30" in found
+
+
+def test_a_decision_tells_its_stages():
+    found = sound(decision.figures(decision.run(minutes=(1,), rounds=3, watch_s=0.0)))
+    assert found["proposals"].value > 0
+    assert sum(figure.value for name, figure in found.items() if name.startswith("share_")) == pytest.approx(100)
 
 
 def test_a_bench_that_misses_a_bound_ends_with_failure(monkeypatch, capsys, tmp_path):
