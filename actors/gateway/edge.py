@@ -5,15 +5,15 @@ current, the pump has come round within the last second, and it is not too old.
 """
 
 import asyncio
-import secrets
 from collections.abc import Callable
 
 import aiohttp
 from yarl import URL
 
+from actors.gateway.line import BROKEN, HEADERS, Answer, OrderLine, retry_after_s, whole
+from actors.gateway.tokens import Tokens
 from actors.runtime.role import Epoch, Heartbeat, Port
 from protocol.base import Effect, Message
-from protocol.coinbase.auth import sign_rest
 from protocol.coinbase.endpoints import Endpoint, Scope
 from protocol.coinbase.keys import SigningKey
 from protocol.instants import SECOND_NS
@@ -21,7 +21,6 @@ from protocol.transport import CallAnswered, CallBroken, HttpCall, SignWith
 
 PUMP_LIMIT_NS = SECOND_NS
 CONNECT_S = 1.0
-MAX_BODY = 32 * 1024 * 1024
 
 Observe = Callable[[str, float, str], None]
 
@@ -58,17 +57,22 @@ class HttpEdge:
         self._heartbeat = heartbeat
         self._life_s = token_life_s
         self._observe = observe
-        self._offset_ns = 0
         self._session: aiohttp.ClientSession | None = None
+        self._line: OrderLine
+        self._tokens: Tokens
         self._tasks: set[asyncio.Task[None]] = set()
         self._port: Port | None = None
 
     def bind(self, port: Port) -> None:
         """Open the session; connections are made when first needed and kept warm."""
         self._port = port
+        host = self._url.authority if self._url.explicit_port else (self._url.host or "")
+        self._tokens = Tokens(self._key, host, port.now_ns, self._life_s)
+        self._tokens.start()
         connector = aiohttp.TCPConnector(limit=64, keepalive_timeout=60.0)
         jar = aiohttp.DummyCookieJar()  # the venue's edge sets cookies that mean nothing to it
         self._session = aiohttp.ClientSession(connector=connector, cookie_jar=jar, auto_decompress=True)
+        self._line = OrderLine(connector, self._url, CONNECT_S)
 
     def perform(self, effect: Effect) -> None:
         """Start a call, or take the venue's clock over."""
@@ -79,7 +83,7 @@ class HttpEdge:
                 self._tasks.add(task)
                 task.add_done_callback(self._landed)
             case SignWith():
-                self._offset_ns = effect.offset_ns
+                self._tokens.date(effect.offset_ns)
             case _:
                 raise TypeError(f"not an effect of the gateway: {type(effect).__name__}")
 
@@ -88,6 +92,7 @@ class HttpEdge:
         for task in self._tasks:
             task.cancel()
         if self._session is not None:
+            self._tokens.close()
             session, self._session = self._session, None
             closing = asyncio.get_running_loop().create_task(session.close())
             self._tasks.add(closing)
@@ -109,29 +114,42 @@ class HttpEdge:
         self._port.tell(self._port.name, outcome, cause)
 
     async def _exchange(self, call: HttpCall) -> Message:
-        endpoint = Endpoint[call.endpoint]
+        return await (self._place(call) if call.fence_ns else self._ask(call))
+
+    async def _place(self, call: HttpCall) -> Message:
+        """The fence stands between the connection, which may have had to be made, and the write."""
+        assert self._port is not None, "bound before the first effect"
+        sent = False
         try:
-            headers = self._headers(endpoint, call.path)
+            token = self._tokens.take()
+            async with asyncio.timeout(call.timeout_s):
+                way = await self._line.open()
+                fenced = refusal(call, self._port, self._epoch, self._heartbeat)
+                if fenced:
+                    way.release()
+                    return CallBroken(call=call.call, kind="fenced", detail=fenced, sent=False)
+                sent = True
+                answer = await self._line.exchange(way, token, call.body)
         except LookupError as exc:
             return CallBroken(call=call.call, kind="connection", detail=str(exc), sent=False)
-        assert self._port is not None, "bound before the first effect"
-        fenced = refusal(call, self._port, self._epoch, self._heartbeat)
-        if fenced:
-            return CallBroken(call=call.call, kind="fenced", detail=fenced, sent=False)
-        return await self._send(call, endpoint, headers)
+        except TimeoutError:
+            kind = "timeout" if sent else "connection"
+            return CallBroken(call=call.call, kind=kind, detail=f"after {call.timeout_s:g} s", sent=sent)
+        except BROKEN as exc:
+            return CallBroken(call=call.call, kind="connection", detail=type(exc).__name__, sent=sent)
+        return _answered(call, answer)
+
+    async def _ask(self, call: HttpCall) -> Message:
+        endpoint = Endpoint[call.endpoint]
+        try:
+            return await self._send(call, endpoint, self._headers(endpoint, call.path))
+        except LookupError as exc:
+            return CallBroken(call=call.call, kind="connection", detail=str(exc), sent=False)
 
     def _headers(self, endpoint: Endpoint, path: str) -> dict[str, str]:
-        headers = {"Content-Type": "application/json", "Cache-Control": "no-cache"}
         if endpoint.scope is Scope.PUBLIC:
-            return headers
-        if self._key is None:
-            raise LookupError("no key is loaded in this mode")
-        assert self._port is not None, "bound before the first effect"
-        host = self._url.authority if self._url.explicit_port else (self._url.host or "")
-        now_s = (self._port.now_ns() + self._offset_ns) // SECOND_NS
-        nonce = secrets.token_hex(32)
-        token = sign_rest(self._key, endpoint.method, host, path, now_s=now_s, nonce=nonce, life_s=self._life_s)
-        return {**headers, "Authorization": f"Bearer {token}"}
+            return HEADERS
+        return {**HEADERS, "Authorization": f"Bearer {self._tokens.sign(endpoint.method, path)}"}
 
     async def _send(self, call: HttpCall, endpoint: Endpoint, headers: dict[str, str]) -> Message:
         assert self._session is not None, "open while bound"
@@ -141,22 +159,18 @@ class HttpEdge:
             async with self._session.request(
                 endpoint.method, url, data=call.body or None, headers=headers, timeout=timeout, allow_redirects=False
             ) as answer:
-                body = await answer.content.read(MAX_BODY)
-                while not answer.content.at_eof() and len(body) < MAX_BODY:
-                    body += await answer.content.read(MAX_BODY)
-                after = answer.headers.get("Retry-After", "")
-                return CallAnswered(
-                    call=call.call,
-                    status=answer.status,
-                    body=body,
-                    retry_after_s=float(after) if after.isdigit() else 0.0,
-                )
+                after_s = retry_after_s(answer.headers.get("Retry-After", ""))
+                return _answered(call, Answer(answer.status, await whole(answer.content), after_s))
         except aiohttp.ClientConnectorError as exc:
             return CallBroken(call=call.call, kind="connection", detail=type(exc).__name__, sent=False)
         except TimeoutError:
             return CallBroken(call=call.call, kind="timeout", detail=f"after {call.timeout_s:g} s", sent=True)
-        except (aiohttp.ClientError, OSError) as exc:
+        except BROKEN as exc:
             return CallBroken(call=call.call, kind="connection", detail=type(exc).__name__, sent=True)
+
+
+def _answered(call: HttpCall, answer: Answer) -> CallAnswered:
+    return CallAnswered(call=call.call, status=answer.status, body=answer.body, retry_after_s=answer.retry_after_s)
 
 
 def _status(outcome: Message) -> str:

@@ -47,10 +47,14 @@ class State(Value, frozen=True, kw_only=True):
 
 
 class Plan(Value, frozen=True, kw_only=True):
-    """One transaction: entries and records to write, and what to tell whom, with which cause, once they are durable."""
+    """One transaction: entries and records to write, and what to tell whom, with which cause, once they are durable.
+
+    `releases`, what may leave for the venue then, goes to the gateway before anything is told.
+    """
 
     entries: tuple[tuple[Head, bytes], ...]
     records: tuple[StoreRecord, ...]
+    releases: tuple[tuple[Released, int], ...]
     tells: tuple[tuple[str, Message, int], ...]
 
 
@@ -179,6 +183,7 @@ def compose(
     """
     entries: list[tuple[Head, bytes]] = []
     records: dict[str, StoreRecord] = {}
+    releases: list[tuple[Released, int]] = []
     tells: list[tuple[str, Message, int]] = []
 
     def exists(key: str) -> bool:
@@ -198,9 +203,10 @@ def compose(
         if isinstance(request, CommitRequest):
             records.update((record.key, record) for record in request.records)
             cause = drafts[0].seq
-            tells += [("gateway", Released(submit=submit, index=first), cause) for submit in request.outbox]
+            releases += [(Released(submit=submit, index=first), cause) for submit in request.outbox]
             tells.append((request.reply_to, Committed(number=request.number), cause))
-    return Plan(entries=tuple(entries), records=tuple(records.values()), tells=tuple(tells))
+    written = tuple(records.values())
+    return Plan(entries=tuple(entries), records=written, releases=tuple(releases), tells=tuple(tells))
 
 
 def _refuse(request: CommitRequest, exists: Callable[[str], bool]) -> CommitFailed | None:

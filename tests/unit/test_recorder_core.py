@@ -58,6 +58,12 @@ def test_a_commit_writes_records_and_entries_then_releases_then_answers(driver, 
     assert driver.to("gateway")[0].index == 1
 
 
+def test_every_request_of_a_sync_is_released_before_anybody_hears_of_it(driver):
+    both = [request(number, [(f"order/o{number}", b"state")], outbox=[f"o{number}"]) for number in (1, 2)]
+    driver.deliver(*both)
+    assert [type(m) for _, m, _ in driver.sent] == [Released, Released, Committed, Committed]
+
+
 def test_everything_waiting_shares_one_sync(driver, disk, store):
     before = disk.synced
     driver.deliver(*(request(n, [(f"k/{n}", b"v")], actor=f"a{n}") for n in range(1, 51)), note(1))

@@ -1,0 +1,325 @@
+"""The gateway's edge on a real socket: one place request is written once, and every way it can end is told apart."""
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from actors.gateway.edge import HttpEdge
+from actors.gateway.tokens import Tokens
+from protocol.coinbase.endpoints import Endpoint
+from protocol.coinbase.keys import SigningKey
+from protocol.instants import SECOND_NS
+from protocol.transport import CallAnswered, CallBroken, HttpCall, SignWith
+
+START_NS = 1_795_003_200 * SECOND_NS
+KEY = SigningKey("organizations/0/apiKeys/0", Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
+BODY = b'{"client_order_id":"bot-1"}'
+PLACE = Endpoint.CREATE_ORDER
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+
+
+def claims(token):
+    """What a token says; its signature is checked, its times are the test's to judge."""
+    options = {"verify_exp": False, "verify_nbf": False}
+    return jwt.decode(token, KEY.verifying().public, algorithms=["EdDSA"], options=options)
+
+
+class Port:
+    """An incarnation that keeps what it hears; `epoch` and `late_ns` are what the fence looks at."""
+
+    name, incarnation, cause = "gateway", 1, 7
+
+    def __init__(self):
+        self.heard, self.time_ns, self.epoch, self.late_ns, self.alive = asyncio.Queue(), START_NS, 3, 0, True
+
+    def now_ns(self):
+        return self.time_ns
+
+    def tell(self, to, message, cause=0):
+        self.heard.put_nowait((to, message, cause))
+
+    def valid(self):
+        return self.alive
+
+    def failed(self, error):
+        self.heard.put_nowait(error)
+
+    def current(self):
+        return self.epoch
+
+    def age_ns(self, _slot):
+        return self.late_ns
+
+
+class Peer:
+    """A server that answers as told: each connection's requests, in order, are kept as they came."""
+
+    def __init__(self, *answers, then=None):
+        self.answers, self.then, self.requests, self.opened = list(answers), then, [], 0
+        self.closed = asyncio.Event()
+
+    async def serve(self, reader, writer):
+        self.opened += 1
+        try:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = next(
+                    int(line.split(b":")[1])
+                    for line in head.lower().split(b"\r\n")
+                    if line.startswith(b"content-length")
+                )
+                self.requests.append((head.decode(), await reader.readexactly(length)))
+                answer = self.answers.pop(0)
+                if answer is None:  # silence
+                    await reader.read()
+                    return
+                writer.write(answer)
+                await writer.drain()
+                if self.then == "close":
+                    return
+        except asyncio.IncompleteReadError:
+            return
+        finally:
+            writer.close()
+            await writer.wait_closed()
+            self.closed.set()
+
+
+@asynccontextmanager
+async def met(peer, **changes):
+    server = await asyncio.start_server(peer.serve, "127.0.0.1", 0)
+    port = Port()
+    edge = HttpEdge(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", KEY, port, port, **changes)
+    edge.bind(port)
+    try:
+        yield edge, port, server
+    finally:
+        edge.close()
+        server.close()
+        await asyncio.gather(
+            *(t for t in asyncio.all_tasks() if t is not asyncio.current_task()), return_exceptions=True
+        )
+
+
+def place(number=1, **changes):
+    parts = {"endpoint": PLACE.name, "path": PLACE.path(), "body": BODY, "timeout_s": 2.0, "epoch": 3}
+    return HttpCall(call=number, **{**parts, "fence_ns": START_NS + SECOND_NS, **changes})
+
+
+async def outcome(edge, port, call):
+    edge.perform(call)
+    to, message, cause = await asyncio.wait_for(port.heard.get(), 10)
+    assert (to, cause) == ("gateway", 7)
+    return message
+
+
+def met_once(answer, *, then=None, **changes):
+    """What became of one place request, and what the peer saw."""
+    peer = Peer(answer, then=then)
+
+    async def go():
+        async with met(peer) as (edge, port, _):
+            return await outcome(edge, port, place(**changes))
+
+    return asyncio.run(go()), peer
+
+
+def test_a_place_request_is_one_signed_post_with_its_body_as_decided():
+    told, peer = met_once(OK)
+    assert told == CallAnswered(call=1, status=200, body=b"{}")
+    ((head, body),) = peer.requests
+    line, *headers = head.strip().split("\r\n")
+    fields = {name.lower(): value for name, _, value in (h.partition(": ") for h in headers)}
+    assert (line, body) == (f"POST {PLACE.path()} HTTP/1.1", BODY)
+    assert (fields["content-type"], fields["content-length"]) == ("application/json", str(len(BODY)))
+    assert fields["host"].startswith("127.0.0.1:")
+    token = fields["authorization"].removeprefix("Bearer ")
+    assert claims(token)["uri"] == f"POST {fields['host']}{PLACE.path()}"
+
+
+ANSWERS = {
+    "plain text": (
+        b"HTTP/1.1 401 Unauthorized\r\nContent-Type: text/plain\r\nContent-Length: 12\r\n\r\nUnauthorized",
+        None,
+    ),
+    "in chunks": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", None),
+    "to the connection's end": (b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nabcde", "close"),
+    "after a word in between": (b"HTTP/1.1 100 Continue\r\n\r\n" + OK, None),
+}
+BODIES = {"plain text": (401, b"Unauthorized"), "after a word in between": (200, b"{}")}
+
+
+@pytest.mark.parametrize("how", ANSWERS)
+def test_an_answer_is_read_to_its_end_whatever_its_form(how):
+    answer, then = ANSWERS[how]
+    told, _ = met_once(answer, then=then)
+    status, body = BODIES.get(how, (200, b"abcde"))
+    assert told == CallAnswered(call=1, status=status, body=body)
+
+
+def test_a_wait_that_is_asked_for_is_told():
+    told, _ = met_once(b"HTTP/1.1 429 Too Many\r\nRetry-After: 3\r\nContent-Length: 0\r\n\r\n")
+    assert (told.status, told.retry_after_s) == (429, 3.0)
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", b"SMTP?\r\n\r\n"], ids=["cut", "half", "noise"]
+)
+def test_a_connection_that_failed_its_request_leaves_it_unknown_and_it_is_not_sent_again(answer):
+    told, peer = met_once(answer, then="close")
+    assert (type(told), told.kind, told.sent) == (CallBroken, "connection", True)
+    assert len(peer.requests) == 1
+
+
+def test_silence_is_a_time_out_of_what_was_sent():
+    told, peer = met_once(None, timeout_s=0.3)
+    assert (told.kind, told.sent, len(peer.requests)) == ("timeout", True, 1)
+
+
+def test_what_finds_no_listener_was_certainly_not_sent():
+    async def go():
+        async with met(Peer()) as (edge, port, server):
+            server.close()
+            await server.wait_closed()
+            return await outcome(edge, port, place())
+
+    told = asyncio.run(go())
+    assert (told.kind, told.sent) == ("connection", False)
+
+
+FENCES = {
+    "superseded": lambda port: setattr(port, "alive", False),
+    "the epoch has moved": lambda port: setattr(port, "epoch", 4),
+    "the pump is late": lambda port: setattr(port, "late_ns", 2 * SECOND_NS),
+    "too old": lambda port: setattr(port, "time_ns", START_NS + 2 * SECOND_NS),
+}
+
+
+@pytest.mark.req("K1")
+@pytest.mark.parametrize("reason", FENCES)
+def test_the_fence_falls_also_while_the_connection_is_being_made(reason):
+    peer = Peer(OK)
+
+    async def go():
+        async with met(peer) as (edge, port, _):
+            edge.perform(place())
+            FENCES[reason](port)  # nothing of the call has run yet but its being asked for
+            return (await asyncio.wait_for(port.heard.get(), 10))[1]
+
+    assert asyncio.run(go()) == CallBroken(call=1, kind="fenced", detail=reason, sent=False)
+    assert peer.requests == []
+
+
+def test_a_warm_connection_is_used_again_and_a_dead_one_is_not():
+    warm, cut = Peer(OK, OK), Peer(OK, OK, then="close")
+
+    async def twice(peer):
+        async with met(peer) as (edge, port, _):
+            first = await outcome(edge, port, place(1))
+            if peer.then == "close":
+                await peer.closed.wait()
+                for _ in range(10):  # its end is on the socket; the loop has to come round to see it
+                    await asyncio.sleep(0)
+            return first, await outcome(edge, port, place(2))
+
+    for peer, connections in ((warm, 1), (cut, 2)):
+        told = asyncio.run(twice(peer))
+        assert [t.status for t in told] == [200, 200]
+        assert (peer.opened, len(peer.requests)) == (connections, 2)
+
+
+def test_questions_go_the_ordinary_way():
+    peer = Peer(b'HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n{"orders":[]}')
+
+    async def go():
+        async with met(peer) as (edge, port, _):
+            cancel = Endpoint.CANCEL_ORDERS
+            return await outcome(edge, port, HttpCall(call=9, endpoint=cancel.name, path=cancel.path(), body=BODY))
+
+    assert json.loads(asyncio.run(go()).body) == {"orders": []}
+    assert len(peer.requests) == 1
+
+
+# --- tokens -------------------------------------------------------------------------------------------------------
+
+
+class Watch:
+    """A clock by hand."""
+
+    now_ns = START_NS
+
+    def __call__(self):
+        return self.now_ns
+
+
+def on_a_loop(check):
+    """`check(tokens, clock)`, with one held ready."""
+
+    async def go():
+        watch = Watch()
+        tokens = Tokens(KEY, "api.example", watch, 120)
+        tokens.start()
+        try:
+            check(tokens, watch)
+        finally:
+            tokens.close()
+
+    asyncio.run(go())
+
+
+def test_every_token_is_used_once():
+    def check(tokens, _):
+        taken = [tokens.take() for _ in range(3)]
+        assert len(set(taken)) == 3
+        assert {claims(token)["uri"] for token in taken} == {f"POST api.example{PLACE.path()}"}
+
+    on_a_loop(check)
+
+
+@pytest.mark.parametrize(("waited_s", "signed_s"), [(0, 0), (10, 0), (11, 11), (500, 500)])
+def test_a_token_held_for_long_is_not_used_any_more(waited_s, signed_s):
+    def check(tokens, watch):
+        watch.now_ns += waited_s * SECOND_NS
+        found = claims(tokens.take())
+        assert found["exp"] - found["nbf"] == 120
+        assert found["nbf"] - claims(Tokens(KEY, "api.example", Watch(), 120).order_token())["nbf"] == signed_s
+
+    on_a_loop(check)
+
+
+def test_a_clock_that_turns_out_wrong_voids_the_token_held_ready():
+    def check(tokens, _):
+        before = claims(tokens.take())["nbf"]
+        tokens.start()
+        tokens.date(30 * SECOND_NS)
+        assert claims(tokens.take())["nbf"] == before + 30
+
+    on_a_loop(check)
+
+
+def test_without_a_key_nothing_is_signed():
+    async def go():
+        tokens = Tokens(None, "api.example", Watch(), 120)
+        tokens.start()
+        with pytest.raises(LookupError):
+            tokens.take()
+        tokens.close()
+
+    asyncio.run(go())
+
+
+def test_the_venue_s_clock_reaches_the_tokens():
+    async def go():
+        peer = Peer(OK)
+        async with met(peer) as (edge, port, _):
+            edge.perform(SignWith(offset_ns=40 * SECOND_NS))
+            await outcome(edge, port, place())
+        head = peer.requests[0][0]
+        token = head.partition("Bearer ")[2].partition("\r\n")[0]
+        return claims(token)
+
+    assert asyncio.run(go())["nbf"] >= START_NS // SECOND_NS + 30
