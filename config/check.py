@@ -17,8 +17,12 @@ from config.secrets import hide
 from protocol.policy import Mode
 
 Places = Mapping[tuple[str, ...], tuple[int, int]]
-SAFETY_KEYS = frozenset({"app.mode", "exchange.read_only", "governance.live_trading_enabled"})
-"""Empty means missing for these, and missing means their safest value."""
+SAFETY_KEYS: Mapping[str, object] = {
+    "app.mode": "LIVE",
+    "exchange.read_only": False,
+    "governance.live_trading_enabled": True,
+}
+"""What opens the way to real money, and the value that does. Empty means missing; missing means the safest value."""
 _BAD = object()
 
 

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from typing import cast
 
 from msgspec import inspect
+from msgspec.structs import replace
 
-from config.check import check, described, plain_type
+from config.check import SAFETY_KEYS, check, described, plain_type
 from config.documents import scalar
 from config.files import FILES
 from config.problems import Problem, shown
@@ -99,7 +100,8 @@ def risk_profile(policy: Mapping[str, object], name: str) -> Tree:
 def environment(environ: Mapping[str, str], base: Mapping[str, Mapping[str, object]]) -> Overlay:
     """What variables `TRADER__SECTION__KEY` set. A file's name may stand before the section; case does not count."""
     asked = {name: value for name, value in sorted(environ.items()) if name.startswith(PREFIX)}
-    return _said("environment", {n: n.removeprefix(PREFIX).replace("__", ".") for n in asked}, asked, base)
+    said = _said("environment", {n: n.removeprefix(PREFIX).replace("__", ".") for n in asked}, asked, base)
+    return replace(said, problems=(*said.problems, *unsafe("environment", "an environment variable", said.trees)))
 
 
 def operator(overrides: Mapping[str, str], base: Mapping[str, Mapping[str, object]]) -> Overlay:
@@ -157,6 +159,23 @@ def _key_in(which: str, parts: list[str], base: Mapping[str, Mapping[str, object
             return None
     ends = not isinstance(plain_type(declared)[0], inspect.StructType | inspect.DictType)
     return ".".join(exact) if exact and ends else None
+
+
+def unsafe(file: str, who: str, trees: Mapping[str, Mapping[str, object]]) -> tuple[Problem, ...]:
+    """Safety keys that a layer opens: only the files, where a person writes them, may (requirements.md M1).
+
+    Args:
+        file: how problems call the place the layer comes from.
+        who: the layer in words.
+        trees: what the layer sets, checked.
+    """
+    rule = f"rule 17: {who} may never set mode LIVE, read_only false or live_trading_enabled true"
+    return tuple(
+        Problem(file=file, key=key, value=shown(value), rule=rule)
+        for tree in trees.values()
+        for key, value in leaves(tree)
+        if key in SAFETY_KEYS and value == SAFETY_KEYS[key]
+    )
 
 
 def stacked(below: Mapping[str, Tree], overlays: tuple[Overlay, ...]) -> dict[str, Tree]:

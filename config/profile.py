@@ -8,16 +8,11 @@ from pathlib import Path
 from config.check import Checked, check
 from config.documents import Document, read
 from config.files import FILES
-from config.layers import Overlay, Tree, at
+from config.layers import Overlay, unsafe
 from config.problems import Problem, shown
 from config.secrets import hide, literal
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
-_NEVER: tuple[tuple[str, str, object], ...] = (
-    ("app", "app.mode", "LIVE"),
-    ("app", "exchange.read_only", False),
-    ("policy", "governance.live_trading_enabled", True),
-)
 
 
 def overlay(config_dir: Path, name: str | None) -> Overlay:
@@ -32,7 +27,11 @@ def overlay(config_dir: Path, name: str | None) -> Overlay:
     document = read(config_dir / source, source)
     parts = {which: _part(document, which, tree) for which, tree in document.data.items()}
     trees = {which: part.data for which, part in parts.items()}
-    problems = [*document.problems, *literal(source, document.data, document.text), *_unsafe(source, trees)]
+    problems = [
+        *document.problems,
+        *literal(source, document.data, document.text),
+        *unsafe(source, "an environment profile", trees),
+    ]
     problems += [problem for part in parts.values() for problem in part.problems]
     return Overlay(source=f"profile {name}", trees=trees, problems=tuple(problems))
 
@@ -50,12 +49,3 @@ def _near(config_dir: Path, name: str) -> str:
     known = sorted(path.stem for path in (config_dir / "profiles").glob("*.yaml"))
     close = difflib.get_close_matches(name, known, n=1)
     return f"; did you mean {close[0]}?" if close else f"; there are {', '.join(known) or 'none'}"
-
-
-def _unsafe(source: str, trees: Mapping[str, Tree]) -> list[Problem]:
-    rule = "rule 17: an environment profile may never set mode LIVE, read_only false or live_trading_enabled true"
-    return [
-        Problem(file=source, key=key, value=shown(value), rule=rule)
-        for which, key, value in _NEVER
-        if at(trees.get(which, {}), key) == value
-    ]

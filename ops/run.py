@@ -70,8 +70,12 @@ def _configuration(args: argparse.Namespace, mode: str, profile: str) -> Loaded:
 
 
 def _tell(loaded: Loaded) -> None:
+    """Prints what this run follows (configuration.md §6): its hash, the profiles, and whatever the environment set."""
     for problem in loaded.warnings:
         note(f"warning: {problem}")
+    policy = loaded.policy
+    profiles = f"risk profile {policy.risk.risk_profile}, environment profile {loaded.profile}"
+    note(f"configuration {policy.config_hash}, {profiles}")
     if loaded.applied:
         note(f"from the environment: {', '.join(loaded.applied)}")
 
@@ -84,6 +88,7 @@ def _plan(args: argparse.Namespace, mode: str, profile: str, loaded: Loaded) -> 
         mode=mode,
         profile=profile,
         overlay=tuple(str(change) for change in loaded.changes),
+        variables=loaded.applied,
         policy=loaded.policy,
         market=_from_here(args.market),
         seed=args.seed,

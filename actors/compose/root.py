@@ -29,12 +29,17 @@ VENUE_STATE = "venue.state"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What the `run` verb resolved. `for_s` None: until it is stopped."""
+    """What the `run` verb resolved.
+
+    `overlay` tells what environment profile, variables and operator changed, `variables` names the environment's that
+    counted. `for_s` None: until it is stopped.
+    """
 
     state_dir: Path
     mode: str
     profile: str
     overlay: tuple[str, ...]
+    variables: tuple[str, ...]
     policy: Policy
     market: str
     seed: int
@@ -67,7 +72,20 @@ def run(plan: Plan, specs: tuple[Spec, ...]) -> int:
         if plan.fresh:
             _clear(plan.state_dir)
         logging.configure("root", plan.state_dir, plan.policy.monitoring.log_level)
+        _log_configuration(plan)
         return asyncio.run(_Root(plan, specs).run())
+
+
+def _log_configuration(plan: Plan) -> None:
+    """What this run follows, where a later reader of the logs looks for it."""
+    logging.get("root").info(
+        "configuration",
+        hash=plan.policy.config_hash,
+        risk_profile=plan.policy.risk.risk_profile,
+        profile=plan.profile,
+        variables=list(plan.variables),
+        changes=list(plan.overlay),
+    )
 
 
 def _lock(path: Path) -> IO[str] | None:
