@@ -12,10 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 GATES = {"read_only", "live_trading_enabled"}
 """Read where the configuration is judged: LIVE is refused without them before any policy is made."""
 
-WITHOUT_READER = {
-    "StalenessPolicy.heartbeat_age_s",
-    *("BreakerPolicy.rate_limit_cooldown_s", "RateLimits.kill_sweep"),
-}
+WITHOUT_READER = {"BreakerPolicy.rate_limit_cooldown_s", "RateLimits.kill_sweep"}
 """Rooms still hold these as constants of the same value. The set may only shrink."""
 
 
