@@ -11,9 +11,11 @@ from config.check import Checked, check
 from config.documents import Document, read
 from config.files import FILES, Config
 from config.layers import Change, Overlay, Tree, laid_over
+from config.origins import Origin, origins
 from config.problems import ConfigError, Problem, shown
 from config.resolve import resolve
 from config.secrets import literal
+from config.versions import interrupted
 from protocol.base import Value
 from protocol.policy import Policy
 
@@ -22,7 +24,8 @@ class Loaded(Value, frozen=True, kw_only=True):
     """A configuration that may be started with.
 
     `changes` lists what environment profile, environment variables and operator changed over the files;
-    `applied` names the environment variables that were read; `warnings` are for people, one line each.
+    `applied` names the environment variables that were read; `warnings` are for people, one line each; `origins` say
+    of every effective value where it comes from.
     """
 
     config: Config
@@ -31,6 +34,7 @@ class Loaded(Value, frozen=True, kw_only=True):
     changes: tuple[Change, ...]
     applied: tuple[str, ...]
     warnings: tuple[Problem, ...]
+    origins: tuple[Origin, ...]
 
 
 def load(
@@ -39,6 +43,7 @@ def load(
     profile: str | None = None,
     overrides: Mapping[str, str] | None = None,
     environ: Mapping[str, str] | None = None,
+    profiles_from: Path | None = None,
 ) -> Loaded:
     """Read, check and resolve everything.
 
@@ -47,6 +52,7 @@ def load(
         profile: the environment profile, a file of `profiles/` without its ending; None for none.
         overrides: what an operator sets for this run, by dotted key, e.g. `{"app.mode": "PAPER"}`.
         environ: environment variables; those that begin with `TRADER__` are applied.
+        profiles_from: the folder whose `profiles/` holds the environment profiles; `config_dir` unless given.
 
     Raises:
         ConfigError: with every mistake found. Nothing else is raised for what stands in files or variables.
@@ -54,13 +60,15 @@ def load(
     files = {which: _file(config_dir, which) for which in FILES}
     base = {which: found.data for which, found in files.items()}
     overlays = (
-        environment_profile.overlay(config_dir, profile),
+        environment_profile.overlay(profiles_from or config_dir, profile),
         layers.environment(environ or {}, base),
         layers.operator(overrides or {}, base),
     )
-    below = {**base, "policy": laid_over(base["policy"], _risk_profile(base, overlays))}
+    chosen = _risk_profile(base, overlays)
+    below = {**base, "policy": laid_over(base["policy"], chosen[1])}
     config = _typed(layers.stacked(below, overlays))
-    found = [p for file in files.values() for p in file.problems] + [p for over in overlays for p in over.problems]
+    found = [*interrupted(config_dir), *(p for file in files.values() for p in file.problems)]
+    found += [p for over in overlays for p in over.problems]
     problems = found + _broken_rules(config, found)
     if config is None or problems:
         raise ConfigError(problems)
@@ -76,6 +84,7 @@ def load(
         changes=layers.changes(below, overlays),
         applied=overlays[1].names,
         warnings=(*overruled, *coherence.warnings(config), *viability.warnings),
+        origins=origins(config, base, chosen, overlays),
     )
 
 
@@ -94,10 +103,11 @@ def _beside(document: Document, found: tuple[Problem, ...]) -> tuple[Problem, ..
     return (*document.problems, *(problem for problem in found if problem.key not in unread))
 
 
-def _risk_profile(base: Mapping[str, Tree], overlays: tuple[Overlay, ...]) -> Tree:
-    """What the risk profile sets that counts in the end, whichever layer chose it."""
+def _risk_profile(base: Mapping[str, Tree], overlays: tuple[Overlay, ...]) -> tuple[str, Tree]:
+    """The risk profile that counts in the end, whichever layer chose it, and what it sets."""
     policy = layers.stacked({"policy": base["policy"]}, overlays)["policy"]
-    return layers.risk_profile(policy, str(policy.get("risk_profile", "conservative")))
+    name = str(policy.get("risk_profile", "conservative"))
+    return name, layers.risk_profile(policy, name)
 
 
 def _overruled(file: Mapping[str, object], effective: Mapping[str, object]) -> list[Problem]:

@@ -44,6 +44,7 @@ VERBS: tuple[str, ...] = (
     "rebuild-positions",
     "order",
     "cancel",
+    "config",
     "drill",
     "venue",
     "verify",
@@ -63,20 +64,23 @@ def summary(module: ModuleType) -> str:
     return (module.__doc__ or "").strip().partition("\n")[0].rstrip(".")
 
 
-def add_common(parser: argparse.ArgumentParser) -> None:
-    """Adds the options that every verb takes; relative paths are the caller's."""
-    state = os.environ.get("TRADER_STATE") or ROOT / "var"
+def add_common(parser: argparse.ArgumentParser, *, again: bool = False) -> None:
+    """Adds the options that every verb takes; relative paths are the caller's.
+
+    `again`: for a verb's own sub-commands, behind which the options may stand as well.
+    """
+    state = _absolute(os.environ.get("TRADER_STATE") or ROOT / "var")
     parser.add_argument(
         "--state",
         type=_absolute,
-        default=_absolute(state),
+        default=argparse.SUPPRESS if again else state,
         metavar="DIR",
         help="which installation: store, journal, sockets, logs (default: $TRADER_STATE, else var/)",
     )
     parser.add_argument(
         "--config",
         type=_absolute,
-        default=ROOT / "config",
+        default=argparse.SUPPRESS if again else ROOT / "config",
         metavar="DIR",
         help="configuration files (default: config/ beside the code)",
     )
