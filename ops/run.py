@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,6 +70,14 @@ def _configuration(args: argparse.Namespace, mode: str, profile: str) -> Loaded:
         raise VerbError(f"the configuration is refused:\n{error}", Exit.REFUSED) from None
 
 
+def _found(args: argparse.Namespace, mode: str, profile: str) -> str:
+    """The hash that such a run would have now; a word where it would be refused."""
+    try:
+        return _configuration(args, mode, profile).policy.config_hash
+    except VerbError:
+        return "refused"
+
+
 def _tell(loaded: Loaded) -> None:
     """Prints what this run follows (configuration.md §6): its hash, the profiles, and whatever the environment set."""
     for problem in loaded.warnings:
@@ -90,6 +99,7 @@ def _plan(args: argparse.Namespace, mode: str, profile: str, loaded: Loaded) -> 
         overlay=tuple(str(change) for change in loaded.changes),
         variables=loaded.applied,
         policy=loaded.policy,
+        found=partial(_found, args, mode, profile),
         market=_from_here(args.market),
         seed=args.seed,
         cash=args.cash,

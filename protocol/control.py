@@ -122,6 +122,13 @@ class Shutdown(Request, frozen=True, kw_only=True, tag="control.shutdown"):
     reason: str
 
 
+class DriftFound(Request, frozen=True, kw_only=True, tag="control.drift_found"):
+    """The configuration on disk, hash `found`, is not the one that runs. Said by the root at every look."""
+
+    running: str
+    found: str
+
+
 class SweepProgress(Value, frozen=True, kw_only=True):
     """How far a kill or sweep has come; times in seconds after its cause, None while not reached."""
 
@@ -187,6 +194,7 @@ ControlRequest = (
     | CancelByHand
     | DrillLoad
     | Shutdown
+    | DriftFound
 )
 
 

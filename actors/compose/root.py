@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import IO, Any
 from actors.compose import leftovers
 from actors.compose.common import LAUNCH_FILE
 from actors.root.core import Spec
+from actors.root.drift import DriftWatch
 from actors.root.edge import RootProcess, command, facts
 from actors.runtime import logging
 from actors.runtime.clock import SystemClock
@@ -32,7 +34,7 @@ class Plan:
     """What the `run` verb resolved.
 
     `overlay` tells what environment profile, variables and operator changed, `variables` names the environment's that
-    counted. `for_s` None: until it is stopped.
+    counted. `found` hashes what the configuration says by then. `for_s` None: until it is stopped.
     """
 
     state_dir: Path
@@ -41,6 +43,7 @@ class Plan:
     overlay: tuple[str, ...]
     variables: tuple[str, ...]
     policy: Policy
+    found: Callable[[], str]
     market: str
     seed: int
     cash: str
@@ -144,7 +147,12 @@ class _Root:
             {"venue": self._venue_ready, "watchdog": lambda _: None},
         )
         self._process = process
-        return await process.run(plan.for_s, self._announce)
+        drift = DriftWatch(plan.policy.config_hash, plan.found, plan.state_dir / "control.sock")
+        looking = asyncio.create_task(drift.run())
+        try:
+            return await process.run(plan.for_s, self._announce)
+        finally:
+            looking.cancel()
 
     def _venue_command(self) -> list[str]:
         plan, state = self._plan, self._plan.state_dir

@@ -18,6 +18,7 @@ from protocol.control import (
     BanProduct,
     CancelByHand,
     ClearCooldownByHand,
+    DriftFound,
     DrillLoad,
     KillNow,
     Leave,
@@ -48,6 +49,7 @@ from protocol.portfolio import FillApplied, PortfolioView, Reconcile, Reconciled
 from protocol.risk import (
     BatchJudged,
     ClockJumped,
+    ConfigDrift,
     Decision,
     EpochChanged,
     OperatorOrderJudged,
@@ -178,6 +180,9 @@ def _asked(state: Control, asked: Asked, now_ns: int) -> tuple[Control, Effects]
             return state, _cancel(state, connection, request.order)
         case DrillLoad():
             return _load(state, connection, request)
+        case DriftFound():
+            drift = ConfigDrift(running=request.running, found=request.found, at_ns=now_ns)
+            return state, (Tell(to="risk", message=drift), _answer(connection, DONE, "risk knows"))
         case Shutdown():
             return _stop(state, request.reason, connection)
 

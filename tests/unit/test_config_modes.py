@@ -166,6 +166,23 @@ def test_a_run_names_its_configuration_and_every_variable_that_it_follows(run, m
     assert plan.variables == ("TRADER__LOGGING__LEVEL", "TRADER__RISK__MAX_OPEN_POSITIONS")
 
 
+@pytest.mark.req("C1")
+def test_a_run_can_say_at_any_time_what_its_configuration_would_be_now(folder, run):
+    _, _, plan = run("--metrics-port", "0")
+    assert plan.found() == plan.policy.config_hash
+    policy = folder / "policy.yaml"
+    policy.write_text(policy.read_text() + "# a word more changes nothing\n")
+    assert plan.found() == plan.policy.config_hash
+    put(folder, {"policy:risk.max_open_positions": 4})
+    changed = plan.found()
+    assert changed != plan.policy.config_hash
+    profile = folder / "profiles" / "embedded.yaml"
+    profile.write_text(profile.read_text().replace("seconds: 5", "seconds: 6"))
+    assert plan.found() not in {changed, plan.policy.config_hash}
+    policy.unlink()
+    assert plan.found() == "refused"
+
+
 def test_a_variable_that_opens_the_way_starts_nothing(folder, run, monkeypatch):
     monkeypatch.setenv("TRADER__EXCHANGE__READ_ONLY", "false")
     code, said, plan = run()

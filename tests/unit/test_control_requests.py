@@ -13,6 +13,7 @@ from protocol.control import (
     Arm,
     Asked,
     CancelByHand,
+    DriftFound,
     DrillLoad,
     KillNow,
     Latch,
@@ -36,6 +37,7 @@ from protocol.lifecycle import Recover, Wake
 from protocol.orders import CancelOrder, Drain, Drained, OrderUpdate, Side, Status, StepKind, VenueOrder
 from protocol.portfolio import Reconcile, Reconciled
 from protocol.risk import (
+    ConfigDrift,
     Decision,
     EpochChanged,
     OperatorOrder,
@@ -136,6 +138,13 @@ def test_pause_and_resume_reach_risk_and_are_answered():
     assert (told(rig.effects, Pause, "risk"), rig.reply.code) == ([Pause(by=BY, reason="lunch")], 0)
     rig.ask(ResumeEntries(by=BY))
     assert (told(rig.effects, Resume, "risk"), rig.reply.code) == ([Resume(by=BY)], 0)
+
+
+def test_what_the_root_finds_on_disk_reaches_risk():
+    rig = Rig().ask(DriftFound(by="root", running="ab", found="cd"))
+    [drift] = told(rig.effects, ConfigDrift, "risk")
+    assert (drift.running, drift.found, rig.reply.code) == ("ab", "cd", 0)
+    assert drift.at_ns >= NOON_NS
 
 
 def by_hand(**changes):
