@@ -115,11 +115,11 @@ def _pyramiding(config: Config) -> Iterator[Problem]:
     risk, sizing = config.policy.risk, config.policy.position_sizing
     if risk.allow_pyramiding is not sizing.allow_pyramiding:
         keys = "risk.allow_pyramiding, position_sizing.allow_pyramiding"
-        value = f"{risk.allow_pyramiding}, {sizing.allow_pyramiding}"
+        value = f"{shown(risk.allow_pyramiding)}, {shown(sizing.allow_pyramiding)}"
         yield _policy(keys, value, "rule 2: both switches of pyramiding must say the same")
     if risk.allow_pyramiding and risk.max_adds_per_asset_per_day == 0:
         keys = "risk.allow_pyramiding, risk.max_adds_per_asset_per_day"
-        yield _policy(keys, "True, 0", "rule 2: pyramiding without an add a day is none")
+        yield _policy(keys, "true, 0", "rule 2: pyramiding without an add a day is none")
 
 
 def _orders(config: Config) -> Iterator[Problem]:

@@ -1,4 +1,7 @@
-"""Defects of an earlier system in deciding, and the tests that make each impossible here (known-defects.md §5, §6)."""
+"""Defects of an earlier system, and the tests that make each impossible here (known-defects.md §5, §6).
+
+All of those in deciding; of the others, those of the configuration.
+"""
 
 import re
 from pathlib import Path
@@ -54,7 +57,7 @@ IMPOSSIBLE = {
         "tests/unit/test_universe_config.py::test_every_tradable_product_has_a_theme_with_a_cap",
     ),
     "R-12": (  # one key per concept
-        "tests/unit/test_config_coherence.py::test_both_minima_must_be_one",
+        "tests/unit/test_config_rules.py::test_broken_rule_is_refused_by_file_key_value_and_rule",
         "tests/unit/test_config_readers.py::test_no_further_limit_is_without_reader",
     ),
     "R-13": (  # one canon of reasons
@@ -90,7 +93,7 @@ IMPOSSIBLE = {
         "tests/unit/test_triggers_signals.py::test_a_quiet_market_near_its_high_does_not_break_out",
     ),
     "G-06": (  # what fires can reach the minimum score
-        "tests/unit/test_config_coherence.py::test_broken_rule_names_its_keys",
+        "tests/unit/test_config_rules.py::test_broken_rule_is_refused_by_file_key_value_and_rule",
     ),
     "G-07": (  # triggers by regime
         "tests/unit/test_triggers_signals.py::test_momentum",
@@ -127,6 +130,15 @@ IMPOSSIBLE = {
     "G-16": (  # nothing is sold because slots are full
         "tests/unit/test_risk_methods.py::test_without_pyramiding_a_position_is_left_alone_and_a_working_purchase_named_first",
         "tests/unit/test_risk_methods.py::test_what_is_not_ours_is_no_position_of_ours",
+    ),
+    "P-01": (  # safe as shipped, as missing, as unknown; LIVE needs every word, and no layer says one
+        "tests/unit/test_config_modes.py::test_only_three_words_in_the_files_together_open_the_way_to_real_orders",
+        "tests/unit/test_config_modes.py::test_no_layer_above_the_files_opens_it",
+        "tests/unit/test_config_modes.py::test_a_run_that_may_not_be_starts_nothing",
+    ),
+    "T-13": (  # every file is held against a strict schema
+        "tests/properties/test_config_mistakes.py::test_any_single_key_lost_or_of_another_kind_is_refused_or_safe",
+        "tests/unit/test_config_rules.py::test_broken_rule_is_refused_by_file_key_value_and_rule",
     ),
 }
 
