@@ -95,13 +95,10 @@ def show(found: Comparison) -> None:
     """Prints what may be lost at most, on standard error, and the differences as a table."""
     for figure in found.risk:
         note(str(figure))
-    _table(found.differences)
-    note(f"{len(found.differences)} differences, {len(loosening(found.differences))} of them loosen")
-
-
-def _table(found: Sequence[Difference]) -> None:
-    rows = ((f"{d.file}.yaml", d.key, d.before, d.after, d.unit, d.effect.value, d.meaning) for d in found)
-    print_table(("file", "key", "before", "after", "unit", "effect", "what it is"), rows, title="differences")
+    columns = ("file", "key", "before", "after", "unit", "effect", "what it is")
+    rows = ((f"{d.file}.yaml", d.key, d.before, d.after, d.unit, d.effect.value, d.meaning) for d in found.differences)
+    print_table(columns, rows, title="differences")
+    note(f"differences: {len(found.differences)}, loosening: {len(loosening(found.differences))}")
 
 
 @contextmanager
@@ -196,8 +193,10 @@ def _confirmed(found: Comparison | None, text: str) -> None:
         return
     said = "the present files do not load, so nobody can say what the new ones loosen"
     if found is not None:
-        said = "\n".join(["it loosens:", *map(str, found.risk), *map(str, looser)])
-    raise VerbError(f"refused: {said}\nsay why with --confirm TEXT; nothing was changed", Exit.REFUSED)
+        said = f"it loosens {', '.join(one.key for one in looser)}"
+        for line in (*found.risk, *looser):
+            note(str(line))
+    raise VerbError(f"refused: {said}; say why with --confirm TEXT; nothing was changed", Exit.REFUSED)
 
 
 def _kept(args: argparse.Namespace) -> Path:
