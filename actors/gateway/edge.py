@@ -21,6 +21,7 @@ from protocol.transport import CallAnswered, CallBroken, HttpCall, SignWith
 
 PUMP_LIMIT_NS = SECOND_NS
 CONNECT_S = 1.0
+PLACE = Endpoint.CREATE_ORDER
 
 Observe = Callable[[str, float, str], None]
 
@@ -119,9 +120,13 @@ class HttpEdge:
     async def _place(self, call: HttpCall) -> Message:
         """The fence stands between the connection, which may have had to be made, and the write."""
         assert self._port is not None, "bound before the first effect"
+        assert (call.endpoint, call.path) == (PLACE.name, PLACE.path()), "what line and token are made for"
         sent = False
         try:
             token = self._tokens.take()
+        except LookupError as exc:
+            return CallBroken(call=call.call, kind="connection", detail=str(exc), sent=False)
+        try:
             async with asyncio.timeout(call.timeout_s):
                 way = await self._line.open()
                 fenced = refusal(call, self._port, self._epoch, self._heartbeat)
@@ -130,8 +135,6 @@ class HttpEdge:
                     return CallBroken(call=call.call, kind="fenced", detail=fenced, sent=False)
                 sent = True
                 answer = await self._line.exchange(way, token, call.body)
-        except LookupError as exc:
-            return CallBroken(call=call.call, kind="connection", detail=str(exc), sent=False)
         except TimeoutError:
             kind = "timeout" if sent else "connection"
             return CallBroken(call=call.call, kind=kind, detail=f"after {call.timeout_s:g} s", sent=sent)
@@ -142,9 +145,10 @@ class HttpEdge:
     async def _ask(self, call: HttpCall) -> Message:
         endpoint = Endpoint[call.endpoint]
         try:
-            return await self._send(call, endpoint, self._headers(endpoint, call.path))
+            headers = self._headers(endpoint, call.path)
         except LookupError as exc:
             return CallBroken(call=call.call, kind="connection", detail=str(exc), sent=False)
+        return await self._send(call, endpoint, headers)
 
     def _headers(self, endpoint: Endpoint, path: str) -> dict[str, str]:
         if endpoint.scope is Scope.PUBLIC:

@@ -46,7 +46,11 @@ class OrderLine:
 
     async def open(self) -> Connection:
         """A connection: a warm one where there is one. Raises what `BROKEN` says, TimeoutError: nothing was sent."""
-        return await self._connector.connect(self._model, [], self._timeout)
+        way = await self._connector.connect(self._model, [], self._timeout)
+        if way.protocol is None or not way.protocol.is_connected():  # a peer may end it before we come round to it
+            way.close()
+            raise aiohttp.ServerDisconnectedError
+        return way
 
     async def exchange(self, way: Connection, token: str, body: bytes) -> Answer:
         """Send one request on `way` and read its answer; the connection goes back, or ends where anything failed.

@@ -50,6 +50,7 @@ class Tokens:
         self._ready = None
         if self._renewal is not None:
             self._renewal.cancel()
+            self._renewal = None  # nothing renews from now on, whoever still takes or dates
 
     def date(self, offset_ns: int) -> None:
         """Sign with our clock plus `offset_ns` from now on; what was signed before is not used any more."""

@@ -4,12 +4,13 @@ import asyncio
 import json
 from contextlib import asynccontextmanager
 
+import aiohttp
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from actors.gateway.edge import HttpEdge
-from actors.gateway.tokens import Tokens
+from actors.gateway.tokens import AGAIN_S, Tokens
 from protocol.coinbase.endpoints import Endpoint
 from protocol.coinbase.keys import SigningKey
 from protocol.instants import SECOND_NS
@@ -232,6 +233,62 @@ def test_a_warm_connection_is_used_again_and_a_dead_one_is_not():
         assert (peer.opened, len(peer.requests)) == (connections, 2)
 
 
+class Ended(aiohttp.TCPConnector):
+    """Its connections have ended by the time they are handed out."""
+
+    async def connect(self, *args):
+        way = await super().connect(*args)
+        lost = way.protocol.closed
+        way.protocol.transport.abort()
+        await lost
+        return way
+
+
+@pytest.mark.req("CB1")
+def test_a_connection_that_ended_before_the_write_was_certainly_not_sent_on(monkeypatch):
+    monkeypatch.setattr(aiohttp, "TCPConnector", Ended)
+    told, peer = met_once(OK)
+    assert (type(told), told.kind, told.sent) == (CallBroken, "connection", False)
+    assert peer.requests == []
+
+
+@pytest.mark.req("CB1")
+def test_whatever_fails_behind_the_write_never_says_that_nothing_was_sent(monkeypatch):
+    async def broken(_):
+        raise LookupError("as a decoder may")
+
+    monkeypatch.setattr("actors.gateway.line.whole", broken)
+    peer = Peer(OK)
+
+    async def go():
+        async with met(peer) as (edge, port, _):
+            edge.perform(place())
+            return await asyncio.wait_for(port.heard.get(), 10)
+
+    assert isinstance(asyncio.run(go()), LookupError), "no verdict of any kind: it ends the gateway"
+    assert len(peer.requests) == 1
+
+
+def test_an_answer_without_end_is_cut_at_the_most_that_is_taken(monkeypatch):
+    monkeypatch.setattr("actors.gateway.line.MAX_BODY", 1000)
+    told, _ = met_once(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + bytes(5000))
+    assert (told.status, len(told.body)) == (200, 1000)
+
+
+@pytest.mark.req("CB1")
+def test_what_goes_the_short_way_is_a_place_request_or_nothing():
+    other = Endpoint.CANCEL_ORDERS
+    peer = Peer(OK)
+
+    async def go():
+        async with met(peer) as (edge, port, _):
+            edge.perform(place(endpoint=other.name, path=other.path()))
+            return await asyncio.wait_for(port.heard.get(), 10)
+
+    assert isinstance(asyncio.run(go()), AssertionError)
+    assert peer.requests == []
+
+
 def test_questions_go_the_ordinary_way():
     peer = Peer(b'HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n{"orders":[]}')
 
@@ -299,6 +356,21 @@ def test_a_clock_that_turns_out_wrong_voids_the_token_held_ready():
         assert claims(tokens.take())["nbf"] == before + 30
 
     on_a_loop(check)
+
+
+def test_a_closed_stock_holds_nothing_and_is_not_filled_again():
+    async def go():
+        tokens = Tokens(KEY, "api.example", Watch(), 120)
+        tokens.start()
+        tokens.close()
+        signed = []
+        tokens.order_token = lambda: signed.append(1) or "new"
+        tokens.date(SECOND_NS)
+        assert tokens.take() == "new"
+        await asyncio.sleep(2 * AGAIN_S)  # no event tells of what does not happen
+        return signed
+
+    assert asyncio.run(go()) == [1]
 
 
 def test_without_a_key_nothing_is_signed():
