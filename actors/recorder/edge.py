@@ -4,7 +4,6 @@ Every transaction is fenced twice: before it begins, and again between its sync 
 superseded incarnation made durable is found by its successor's readers; it is never released or acknowledged by it.
 """
 
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -25,9 +24,6 @@ log = get(__name__)
 Observe = Callable[[int, int], None]
 """Told `(took_ns, entries)` of each commit."""
 
-HEAD_START_S = 0.0002
-"""How long a released request has the interpreter to itself before anybody else hears of its commit."""
-
 
 class RecorderEdge:
     """Args: `store` serves the process across incarnations; `background`: snapshots in a thread of their own."""
@@ -35,7 +31,6 @@ class RecorderEdge:
     def __init__(self, store: Store, observe: Observe | None, *, background: bool) -> None:
         self._store = store
         self._observe = observe
-        self._head_start_s = HEAD_START_S if background else 0.0
         self._helper = ThreadPoolExecutor(1, "recorder-snapshot") if background else None
         self._snapshot_at = max(store.shelf.indices(), default=0)
 
@@ -79,7 +74,8 @@ class RecorderEdge:
         took_ns = self._port.now_ns() - began
         if not self._port.valid():
             return
-        self._release(plan)
+        for released, cause in plan.releases:
+            self._port.tell("gateway", released, cause)
         for to, message, cause in plan.tells:
             self._port.tell(to, message, cause)
         for request in effect.requests:
@@ -87,13 +83,6 @@ class RecorderEdge:
                 self._answer(request)
         if plan.entries or effect.probe:
             self._report(plan, took_ns)
-
-    def _release(self, plan: Plan) -> None:
-        """Requests first. What follows from the commit here would only keep the interpreter from sending them."""
-        for released, cause in plan.releases:
-            self._port.tell("gateway", released, cause)
-        if plan.releases and self._head_start_s:
-            time.sleep(self._head_start_s)
 
     def _transact(self, effect: Write) -> Plan:
         wanted = [r for r in effect.requests if isinstance(r, CommitRequest | Append)]
