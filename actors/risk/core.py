@@ -364,7 +364,7 @@ def _filled(risk: Risk, fill: FillApplied, now_ns: int) -> tuple[Risk, Effects]:
     """Any fill of ours cools its product down and counts as its last trade."""
     if fill.client_order_id is None or trades.known(risk.record, fill):
         return risk, NO_EFFECTS
-    held_usd = _book(risk).held(fill.product_id)
+    held_usd = _book(_without_order(risk, fill.client_order_id)).held(fill.product_id)
     if fill.net_usd is not None:
         total = risk.nets.get(fill.client_order_id, ZERO) + fill.net_usd
         risk = replace(risk, nets={**risk.nets, fill.client_order_id: total})
@@ -444,6 +444,11 @@ def _tell_view(risk: Risk, now_ns: int) -> Effects:
 
 def _book(risk: Risk) -> Exposure:
     return exposure.measure(risk.view, tuple(risk.orders.values()), risk.unseen, risk.limits)
+
+
+def _without_order(risk: Risk, coid: str) -> Risk:
+    """The state but for one order: what it has bought, and the books do not know yet, was not held before it."""
+    return replace(risk, orders=_without(risk.orders, coid))
 
 
 def _without(items: dict[str, T], key: str) -> dict[str, T]:

@@ -5,6 +5,7 @@ from msgspec.structs import replace
 
 from actors.risk.methods import kelly
 from actors.risk.state import Closed
+from protocol.orders import OrderUpdate, Status
 from protocol.policy import SizingMethod
 from protocol.portfolio import Holding
 from protocol.risk import CapType, Decision, Outcome, Reason
@@ -209,6 +210,14 @@ def test_one_add_in_twenty_four_hours_and_the_opening_is_none(restarts):
     assert codes(desk.later(600)) == {Reason.PYRAMID_DAILY_LIMIT}
     assert codes(desk.later(24 * 3600 - 600.001)) == {Reason.PYRAMID_DAILY_LIMIT}
     assert codes(desk.later(0.001)) == set()
+
+
+def test_an_opening_whose_order_told_of_it_before_the_books_is_no_add():
+    desk = RiskDesk(**ADDS)
+    told = order(BTC, status=Status.FILLED, filled_size=D(1), filled_value=D(100))
+    desk.tell(OrderUpdate(state=told), fill_applied(BTC, client_order_id=told.client_order_id))
+    desk.tell(OrderUpdate(state=replace(told, booked_size=D(1))), view(positions=(position(BTC),)))
+    assert codes(desk.later(600)) == set()
 
 
 def test_many_fills_of_one_add_are_one():
