@@ -243,19 +243,12 @@ def an_order_that_filled_for_too_much():
 # --- sizes and caps -----------------------------------------------------------------------------------------------
 
 
-@scene(Reason.POSITION_SIZE_TOO_SMALL, Reason.POSITION_CAP, Reason.SHORTING_DISALLOWED)
+@scene(Reason.POSITION_SIZE_TOO_SMALL, Reason.STRATEGY_CAP, Reason.POSITION_CAP, Reason.SHORTING_DISALLOWED)
 def sizes_that_do_not_fit():
     desk = running()
-    for usd in (5, 900):
+    for usd in (5, 900, 3000):
         assert desk.order("BTC-USD", usd).code != 0
     assert desk.sell("BTC-USD", D("0.001")).code != 0
-    return desk
-
-
-@scene(Reason.STRATEGY_CAP)
-def a_budget_that_is_spent():
-    desk = moving({**AT_ONCE, "strategies.rules_engine.risk_budgets.max_at_risk_pct": "0.7"})
-    desk.refuses("strategy_cap")
     return desk
 
 
@@ -291,7 +284,8 @@ def a_coin_without_a_price():
 
 @scene(Reason.BELOW_MIN_AFTER_CAPS)
 def too_little_room_is_left():
-    desk = moving({"strategies.rules_engine.risk_budgets.max_at_risk_pct": "0.2"})
+    desk = moving()
+    desk.deposit("ETH", D(3315) / desk.mid("ETH-USD"))  # of a quarter of 13 315 USD, the cap, that leaves some 14 USD
     desk.refuses("below_min_after_caps")
     return desk
 

@@ -114,6 +114,10 @@ class RefusalDesk(Simulation):
         """Something goes wrong at the venue from now on."""
         self.venue.faults.add([Fault(kind=kind, target=target, **more)], self.clock.now_ns())
 
+    def deposit(self, currency: str, amount: Decimal) -> None:
+        """Somebody moves coins into the account."""
+        self.venue.exchange.deposit(USER, currency, round(amount, 8), self.clock.now_ns())
+
     def rewrite(self, name: str, kind: type[Struct], change: Callable[[Any], Any]) -> None:
         """Stop the desk, change one of its stored values, start it again."""
         value = self.store.value(name)
