@@ -25,7 +25,6 @@ class NoTrade(Enum):
     SLOTS_TAKEN = "max_open_positions_saturated"
     ALL_BLOCKED = "all_proposals_blocked_by_risk"
     NOTHING_PLACED = "no_orders_after_execution_filter"
-    LIVE_DISABLED = "governance_live_trading_disabled"
     NO_DATA = "data_unavailable"
     EXCEPTION = "exception"
 

@@ -20,9 +20,11 @@ from protocol import codec
 from protocol.control import Asked, PlaceByHand, Reply
 from protocol.lifecycle import StoreRecord
 from protocol.orders import Side
+from protocol.policy_strategy import StrategyRow
 from protocol.portfolio import PortfolioView
 from protocol.risk import Decision, GateChanged, RiskView
 from protocol.strategy import CycleRecord
+from tests.support import ill_strategies
 from tests.support.kernel_desk import Simulation, key
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
@@ -35,7 +37,8 @@ MOVING = scenario_of(MOVING_SEED).planted
 class RefusalDesk(Simulation):
     """A desk on the synthetic market of `products`, its policy loaded with an operator's `overrides`.
 
-    `wallet`: what the account holds instead of its opening cash.
+    `wallet`: what the account holds instead of its opening cash. `own`: the class of `ill_strategies` that decides
+    instead of the shipped strategies.
     """
 
     def __init__(
@@ -45,12 +48,15 @@ class RefusalDesk(Simulation):
         *,
         seed: int = 5,
         wallet: Mapping[str, Decimal] | None = None,
+        own: str = "",
     ) -> None:
         policy = load(CONFIG, profile="embedded", overrides={"app.mode": "PAPER", **(overrides or {})}).policy
         tiers = tuple(
             replace(row, products=tuple(p for p in row.products if p in products)) for row in policy.universe.tiers
         )
         policy = replace(policy, universe=replace(policy.universe, tiers=tiers))
+        if own:
+            policy = replace(policy, strategy=replace(policy.strategy, strategies=(_row(own),)))
         make = partial(_venue, seed=seed, products=products, wallet=wallet or {})
         super().__init__(seed, products, make=make, policy=policy)
         self._said: set[str] = set()
@@ -172,12 +178,23 @@ def moving(overrides: Mapping[str, str] | None = None, *, coins: tuple[str, ...]
     return RefusalDesk((*MAJORS, *coins), overrides, seed=MOVING_SEED)
 
 
+def _row(own: str) -> StrategyRow:
+    return StrategyRow(
+        name=own.lower(),
+        class_name=own,
+        path=str(Path(ill_strategies.__file__)),
+        enabled=True,
+        max_at_risk_pct=Decimal(5),
+        max_trades_per_cycle=1,
+    )
+
+
 def _codes(message: object) -> Iterable[str]:
     match message:
         case Decision(code=code) if code is not None:
             return (code.value,)
-        case CycleRecord(no_trade_reason=reason) if reason:
-            return (reason.partition(":")[0],)
+        case CycleRecord(no_trade_reason=reason, passed=passed):
+            return (reason.partition(":")[0], *(row.code.partition(":")[0] for row in passed))
         case GateChanged(gate=gate, tripped=True):
             return (gate.code.value,)
     return ()
