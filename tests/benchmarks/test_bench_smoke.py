@@ -42,6 +42,7 @@ def test_triggers_tell_what_a_candle_costs_at_each_lookback():
     assert "60_over_30" in found
 
 
+@pytest.mark.slow
 def test_a_decision_tells_its_stages():
     found = sound(decision.figures(decision.run(minutes=(1,), rounds=3, watch_s=0.0)))
     assert found["proposals"].value > 0

@@ -447,6 +447,7 @@ def files_that_say_something_else():
 # --- the table ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.req("CB1", "E1", "CD1", "STR3")
 @pytest.mark.parametrize("name", SCENES)
 def test_a_scene_makes_the_desk_say_its_codes(name):
