@@ -298,4 +298,4 @@ def test_a_cooldown_is_cleared_by_hand():
     until(simulation, lambda: "ETH-USD" in dict(view(simulation).cooldowns), 5)
     assert ask(simulation, ClearCooldownByHand(by="test", product_id="ETH-USD")).code == 0
     until(simulation, lambda: "ETH-USD" not in dict(view(simulation).cooldowns), 3)
-    assert ask(simulation, ClearCooldownByHand(by="test", product_id="ETH-USD")).code == 4
+    assert ask(simulation, ClearCooldownByHand(by="test", product_id="ETH-USD")).code == 2
