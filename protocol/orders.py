@@ -85,8 +85,8 @@ class Intent(Value, frozen=True, kw_only=True):
     """What was approved: one purchase or sale, to be tried by `steps` in order until done.
 
     Exactly one of `base_size` and `quote_size` is given (`quote_size`: spend or raise that much quote currency).
-    `bid`/`ask` are the decision's quote; no request may leave after `not_after_ns`. `correlation` runs from the
-    proposal through orders and fills to PnL.
+    `bid`/`ask` are the decision's quote, vouched for last at `quote_ns` (0: not told); no request may leave after
+    `not_after_ns`. `correlation` runs from the proposal through orders and fills to PnL.
     """
 
     correlation: str
@@ -105,6 +105,7 @@ class Intent(Value, frozen=True, kw_only=True):
     targets: Targets | None = None
     exit_code: str = ""
     by: str = ""
+    quote_ns: int = 0
 
 
 class OrderSpec(Value, frozen=True, kw_only=True):

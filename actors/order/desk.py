@@ -220,7 +220,7 @@ def _try_step(desk: Desk, run: Run, now_ns: int) -> tuple[Desk, Effects]:
         client_order_id(run.intent_id, attempt),
         _still_fresh(desk, run.intent, run.attempt, now_ns),
         routing.Try(step=step_, remaining=left, extra_ticks=run.extra_ticks, most_base=run.left_base),
-        (desk.rules[product], desk.quotes[product]),
+        (desk.rules[product], _quote(desk, run.intent) or desk.quotes[product]),
         (now_ns, desk.settings.expiry),
     )
     if isinstance(spec, routing.Refused):
@@ -260,10 +260,18 @@ def _still_fresh(desk: Desk, intent: Intent, attempts: int, now_ns: int) -> Inte
     return replace(intent, not_after_ns=now_ns + desk.settings.request_ns) if attempts else intent
 
 
+def _quote(desk: Desk, intent: Intent) -> Quote | None:
+    """The newest quote: the decision's own where that has overtaken it on its way here, as an exit's may."""
+    quote = desk.quotes.get(intent.product_id)
+    if quote is None or quote.fresh_ns >= intent.quote_ns:
+        return quote
+    return replace(quote, bid=intent.bid, ask=intent.ask, fresh_ns=intent.quote_ns)
+
+
 def _blocked(desk: Desk, run: Run, now_ns: int) -> str:
     """Why no order may be made now; empty if it may. Gates are read again before every order (execution §12)."""
     intent = run.intent
-    quote = desk.quotes.get(intent.product_id)
+    quote = _quote(desk, intent)
     if desk.draining is not None:
         return "stopping"
     if desk.trading in {TradingState.HALTED, TradingState.KILLED}:

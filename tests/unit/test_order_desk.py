@@ -1,6 +1,7 @@
 """The order desk: its numbers, its plans, and the gates before every order."""
 
 import pytest
+from msgspec.structs import replace
 
 from actors.order import desk as desks
 from protocol import codec
@@ -13,6 +14,8 @@ from protocol.orders import (
     PlaceIntent,
     Side,
     Status,
+    Step,
+    StepKind,
 )
 from protocol.risk import EpochChanged, TradingState
 from tests.support.order_room import REFUSED_POST_ONLY, START_NS, TAKER, TTL, Room, S, d, intent, quote, view
@@ -204,3 +207,23 @@ def test_gates_are_read_again_before_every_next_order(messages, changes, outcome
     room.becomes(Status.CANCELED, 0, **TTL)
     assert room.outcomes() == ([outcome] if outcome else [])
     assert len(room.orders) == (1 if outcome else 2)
+
+
+# --- quotes ---------------------------------------------------------------------------------------------------------
+
+
+EXIT = {"side": Side.SELL, "steps": (Step(kind=StepKind.IOC, through_bps=d(100)),)}
+
+
+@pytest.mark.parametrize(
+    ("quote_ns", "price"),
+    [
+        pytest.param(START_NS + 1, "89.1", id="the decision overtook the quote it was made on"),
+        pytest.param(START_NS, "99.0", id="the desk's own quote is as new"),
+        pytest.param(0, "99.0", id="nobody said how new the decision's is"),
+    ],
+)
+def test_an_exit_goes_through_the_newest_bid(quote_ns, price):
+    room = Room()
+    room.tell(PlaceIntent(intent=replace(intent(side=Side.SELL), **EXIT, bid=d(90), ask=d(91), quote_ns=quote_ns)))
+    assert room.order.spec.limit_price == d(price)
