@@ -96,7 +96,9 @@ def over(state: Portfolio, done: IntentDone) -> Portfolio:
         return gone(state, done.product_id)
     # A try that was never sent is no step up the ladder: it must not sell cheaper for having waited.
     step = run.step - 1 if done.outcome.startswith(_NEVER_SENT) else run.step
-    run = replace(run, waiting=False, step=step)
+    # What only lacked fresh data waits for the next fresh quote and for nothing else (execution.md §10).
+    sent_ns = 0 if done.outcome.removeprefix("refused:") == "stale_data" else run.sent_ns
+    run = replace(run, waiting=False, step=step, sent_ns=sent_ns)
     return replace(state, exits={**state.exits, done.product_id: run})
 
 

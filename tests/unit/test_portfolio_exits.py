@@ -191,6 +191,9 @@ TRIES = {
     "two seconds after the last, one step further": (2, "plan_exhausted", [1]),
     "a partial try is followed by the next": (2, "partial", [1]),
     "a try that risk refused is no step": (2, "refused:stale_data", [0]),
+    "what only lacked fresh data waits for them alone": (0, "refused:stale_data", [0]),
+    "so does what the desk found stale": (0, "stale_data", [0]),
+    "other refusals wait as long as a try": (1.999, "refused:product_disabled", []),
     "a try that the desk did not send is no step": (2, "state_halted", [0]),
     "a filled try is the last": (2, "filled", [0]),
 }
