@@ -32,9 +32,31 @@ from protocol.coinbase.keys import SigningKey
 from protocol.control import NO_LATCH, Answer, Arm, Leave, Pages, PassOn, Reply, WatchdogAnswered
 from protocol.instants import SECOND_NS
 from protocol.launch import Launch
+from protocol.policy import Policy
 from protocol.risk import LaneLoad
 
 NO_WATCHDOG = Reply(code=3, text="there is no watchdog in the kernel")
+
+
+def launch(policy: Policy, bot: str, seed: int) -> Launch:
+    """As the root process would resolve it; nothing that it names is reached in the kernel."""
+    return Launch(
+        version="0",
+        mode="embedded",
+        venue="embedded",
+        profile="embedded",
+        overlay=(),
+        bot=bot,
+        seed=seed,
+        rest_url="http://kernel",
+        market_url="ws://kernel",
+        user_url="ws://kernel",
+        key_file="",
+        health_port=0,
+        metrics_port=0,
+        move_ports=True,
+        policy=policy,
+    )
 
 
 class KernelPages:

@@ -38,7 +38,7 @@ def ask(state: Control, connection: int, request: Verb, now_ns: int) -> tuple[Co
 
 
 def _told(name: str, request: Verb) -> Tell:
-    """To the portfolio, to risk, or to the universe, which holds the bans."""
+    """To whom it concerns: the portfolio, risk, the registry of strategies, or the universe, which holds the bans."""
     match request:
         case ResetPeakByHand():
             return Tell(to="portfolio", message=ResetPeak(request_id=name, reply_to="control", by=request.by))

@@ -6,7 +6,7 @@ from functools import partial
 
 from actors.runtime.role import Context, Role
 from actors.strategy.base import Budget
-from actors.strategy.core import Host, HostSettings, make_step
+from actors.strategy.core import Host, HostSettings, StepFunction
 from actors.strategy.indicators.hours import Lookbacks
 from actors.strategy.library.breakout import Breakout
 from actors.strategy.library.canary import CanaryRules
@@ -186,7 +186,7 @@ def role(
     policy = context.policy
     load = Loader(policy.strategy.strategies, library(policy), context.run.state_dir / "strategies")
     return Role(
-        step=make_step(Shelf(load, watch, ticks_ns), accused),
+        step=StepFunction(Shelf(load, watch, ticks_ns), accused),
         initial=partial(Host, settings=settings(policy)),
         accepts=(CandleClosed, CandleHistory, CycleOpened, StrategySwitches, EndAlpha),
         journaled=False,

@@ -4,18 +4,17 @@ It lives in the alpha process: whatever happens here, no order depends on it. Wh
 lives in the desk and remembers; until it has spoken nobody runs.
 """
 
-from collections.abc import Mapping
 from decimal import Decimal
 
 from msgspec import field
 from msgspec.structs import replace
 
-from actors.strategy.base import Bounds, Budget, MarketWindow, Strategy, StrategyContext
+from actors.strategy.base import Bounds, Budget, MarketWindow, StrategyContext
 from actors.strategy.deciding import Plan, decide
 from actors.strategy.indicators.hours import Lookbacks
 from actors.strategy.indicators.lens import Lens
 from actors.strategy.overlay import Drought, configured, follow, laid_over, said
-from actors.strategy.running import Refused, Shelf
+from actors.strategy.running import Shelf
 from actors.strategy.triggers.scan import Candidate, Found, ScanRules, scan
 from protocol.base import NO_EFFECTS, Effects, Message, Value
 from protocol.effects import Count, LogLine, SetTimer, Tell
@@ -91,27 +90,8 @@ class Host(Value, frozen=True, kw_only=True):
     ready_ns: int = 0
 
 
-def make_step(strategies: Mapping[str, Strategy] | Shelf, accused: str = "") -> "StepFunction":
-    """The host's step, closed over its strategies, which are pure functions themselves."""
-    return StepFunction(strategies if isinstance(strategies, Shelf) else Shelf(_loads(strategies)), accused)
-
-
-def _loads(strategies: Mapping[str, Strategy]) -> "_Given":
-    return _Given(strategies)
-
-
-class _Given:
-    """Strategies that are there already."""
-
-    def __init__(self, strategies: Mapping[str, Strategy]) -> None:
-        self._strategies = strategies
-
-    def __call__(self, name: str) -> Strategy | Refused:
-        return self._strategies.get(name) or Refused(detail=f"there is no strategy {name}")
-
-
 class StepFunction:
-    """`step(state, message, now_ns)` of a host with these strategies."""
+    """`step(state, message, now_ns)` of a host with these strategies, which are pure functions themselves."""
 
     def __init__(self, shelf: Shelf, accused: str = "") -> None:
         """`accused`: the strategy that ran when the process before this one ended."""

@@ -22,7 +22,7 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 import supervisor
-from actors.compose.kernel import KernelDesk, KernelPages, World
+from actors.compose.kernel import KernelDesk, KernelPages, World, launch
 from actors.recorder.memory import MemoryStore
 from actors.runtime.clock import VirtualClock
 from actors.strategy.actor import settings as host_settings
@@ -36,7 +36,6 @@ from protocol.base import Effects, Message
 from protocol.coinbase.keys import SigningKey
 from protocol.effects import Tell
 from protocol.instants import MINUTE_NS, SECOND_NS
-from protocol.launch import Launch
 from protocol.policy import Policy
 from protocol.risk import ProposalBatch
 from protocol.strategy import CycleOpened, ProposalsMade, TradeProposal, UniverseView, UniverseWanted
@@ -85,32 +84,11 @@ def desk(policy: Policy) -> KernelDesk:
         venue=KernelVenue(venue, 1, Habits(tick_ms=1000)),
         pages=KernelPages(),
         key=key,
-        launch=launch(policy),
+        launch=launch(policy, "bench", 1),
     )
     made = KernelDesk(world, supervisor.GROUPS, supervisor.ACTORS, supervisor.ALPHA_ACTORS, seed=1)
     made.start()
     return made
-
-
-def launch(policy: Policy) -> Launch:
-    """As the root process would resolve it; nothing in it is reached."""
-    return Launch(
-        version="0",
-        mode="embedded",
-        venue="embedded",
-        profile="embedded",
-        overlay=(),
-        bot="bench",
-        seed=1,
-        rest_url="http://kernel",
-        market_url="ws://kernel",
-        user_url="ws://kernel",
-        key_file="",
-        health_port=0,
-        metrics_port=0,
-        move_ports=True,
-        policy=policy,
-    )
 
 
 @dataclass(frozen=True, slots=True)

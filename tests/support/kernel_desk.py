@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
 
 import supervisor
-from actors.compose.kernel import KernelDesk, KernelPages, World
+from actors.compose.kernel import KernelDesk, KernelPages, World, launch
 from actors.recorder.memory import MemoryStore
 from actors.runtime.clock import VirtualClock
 from actors.runtime.port import Failure
@@ -20,7 +20,6 @@ from actors.venue.wire import FillView
 from config.load import load
 from protocol.base import Message
 from protocol.coinbase.keys import SigningKey
-from protocol.launch import Launch
 from protocol.policy import Policy
 
 START_NS = 1_795_003_205_000_000_000  # Wednesday 2026-11-18, 12:00:05 UTC
@@ -47,26 +46,6 @@ def policy_for(products: Iterable[str]) -> Policy:
 @cache
 def key() -> SigningKey:
     return SigningKey("organizations/0/apiKeys/0", Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
-
-
-def launch(policy: Policy, seed: int) -> Launch:
-    return Launch(
-        version="0",
-        mode="embedded",
-        venue="embedded",
-        profile="embedded",
-        overlay=(),
-        bot=BOT,
-        seed=seed,
-        rest_url="http://kernel",
-        market_url="ws://kernel",
-        user_url="ws://kernel",
-        key_file="",
-        health_port=0,
-        metrics_port=0,
-        move_ports=True,
-        policy=policy,
-    )
 
 
 class Simulation:
@@ -100,7 +79,7 @@ class Simulation:
             venue=KernelVenue(venue, seed, habits),
             pages=KernelPages(),
             key=key(),
-            launch=launch(policy or policy_for(products), seed),
+            launch=launch(policy or policy_for(products), BOT, seed),
             pace_ns=pace_ns,
         )
         self.desks = 0

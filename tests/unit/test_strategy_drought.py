@@ -9,8 +9,9 @@ from msgspec.structs import replace
 from actors.cycle.core import Cycle, Settings
 from actors.cycle.core import step as conduct
 from actors.strategy.actor import scan_rules, settings
-from actors.strategy.core import Host, make_step
+from actors.strategy.core import Host, StepFunction
 from actors.strategy.overlay import configured, laid_over
+from actors.strategy.running import Shelf
 from config.load import load
 from protocol.effects import Count, LogLine, Tell
 from protocol.ids import ProductId
@@ -43,7 +44,10 @@ class Rig:
         base = settings(policy())
         off = replace(base.scan.guards, atr_filter=False)
         rules = replace(base.scan, guards=off, fallback=replace(base.scan.fallback, enabled=False))
-        self.step, self.host = make_step({}), Host(settings=replace(base, products=(BTC,), scan=rules, live=()))
+        self.step, self.host = (
+            StepFunction(Shelf({}.__getitem__)),
+            Host(settings=replace(base, products=(BTC,), scan=rules, live=())),
+        )
         self.numbers = iter(range(1, 1000))
 
     def history(self, last, hours=None):

@@ -11,8 +11,9 @@ from msgspec.structs import replace
 from actors.strategy.actor import settings
 from actors.strategy.aggregate import aggregate
 from actors.strategy.base import Budget
-from actors.strategy.core import Host, make_step
+from actors.strategy.core import Host, StepFunction
 from actors.strategy.indicators.lens import KEPT
+from actors.strategy.running import Shelf
 from protocol.effects import LogLine, Tell
 from protocol.ids import ProductId
 from protocol.instants import SECOND_NS
@@ -63,7 +64,7 @@ class Rig:
         budgets = tuple(budget(strategy.name) for strategy in loaded)
         base = replace(settings(policy()), products=(BTC,), budgets=budgets, live=tuple(b.name for b in budgets))
         self.state = Host(settings=replace(base, **changes))
-        self.step = make_step({strategy.name: strategy for strategy in loaded})
+        self.step = StepFunction(Shelf({strategy.name: strategy for strategy in loaded}.__getitem__))
 
     def tell(self, *messages, now_ns=NOON_NS + SECOND_NS):
         for message in messages:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from actors.strategy.actor import library, settings
 from actors.strategy.base import Strategy
-from actors.strategy.core import Host, make_step
+from actors.strategy.core import Host, StepFunction
 from actors.strategy.library import example
 from actors.strategy.loading import MAX_BYTES, Loader
 from actors.strategy.manners import OURS, STANDARD, faults
@@ -173,7 +173,7 @@ def hosted(folder, *rows):
     """What a host with these strategies makes of a day in which BTC fell by 5 % and turned."""
     shipped = policy()
     changed = replace(shipped, strategy=replace(shipped.strategy, strategies=rows))
-    step = make_step(Shelf(Loader(rows, library(changed), folder)))
+    step = StepFunction(Shelf(Loader(rows, library(changed), folder)))
     host = Host(settings=replace(settings(changed), products=(BTC,)))
     for message in (history([100.0] * 40 + [94.0, 95.0], 3600), history([95.0] * 64, 900)):
         host, _ = step(host, message, NOON_NS)

@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 from actors.strategy.base import StrategyContext
+from actors.strategy.library.one_by_one import Miss
 from protocol.base import Value
 from protocol.policy_strategy import CanaryPolicy
 from protocol.strategy import Asset
@@ -15,14 +16,6 @@ class CanaryRules(Value, frozen=True, kw_only=True):
 
     policy: CanaryPolicy
     max_spread_bps: tuple[Decimal, Decimal, Decimal]
-
-
-class Miss(Value, frozen=True, kw_only=True):
-    """Why a canary is not let out: value against the nearest that would have passed."""
-
-    code: str
-    value: float
-    limit: float
 
 
 def in_window(conviction: float, threshold: float, rules: CanaryPolicy) -> bool:
