@@ -9,8 +9,8 @@ from functools import cache
 import msgspec
 from msgspec import inspect
 
-from config.deprecated import DEPRECATED
 from config.files import FILES
+from config.left_out import word
 from config.problems import Problem, dotted, shown
 from config.schema import Range
 from config.secrets import hide
@@ -164,8 +164,9 @@ def _word(value: object, words: list[str], *, fold: bool) -> tuple[object, str]:
 
 def unknown(path: str, name: str, siblings: list[str]) -> str:
     """What to say of a key that the schema does not have."""
-    if path in DEPRECATED:
-        return f"deprecated: {DEPRECATED[path]}"
+    said = word(path)
+    if said:
+        return said
     near = difflib.get_close_matches(name, siblings, n=1, cutoff=0.6)
     if near:
         return f"unknown key; did you mean {near[0]}?"

@@ -6,25 +6,32 @@ Numbers are those of configuration.md §7. A rule says nothing about keys whose 
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 
+from config.coherence_discovery import DISCOVERY_RULES, discovers
 from config.coherence_strategy import STRATEGY_RULES
 from config.files import Config
 from config.problems import Problem, shown
 from protocol.base import Value
 from protocol.money import PCT, plain
-from protocol.policy import OTHER_THEME, Mode, Policy
-from protocol.strategy import Regime
+from protocol.policy import Mode, Policy
+from protocol.policy_universe import OTHER_THEME
 
 Rule = Callable[[Config], Iterator[Problem]]
 VENUE_SIGNED_RATE = 30
 LEADER = "BTC-USD"
+_LEAST_SWEEP = 5
 _REFRESHES_H = (1, 24, 168)
-_LOWEST_CONFIDENCE = Decimal("0.6")
 _WARN_AT_RISK_PCT = 50
 
 
-def problems(config: Config) -> tuple[Problem, ...]:
-    """Every rule that is broken; nothing may start then."""
-    return tuple(problem for rule in RULES for problem in rule(config))
+def problems(config: Config, *, under_way: bool = False) -> tuple[Problem, ...]:
+    """Every rule that is broken; nothing may start then.
+
+    Args:
+        config: checked.
+        under_way: for a run that trades already: people may take `live_trading_enabled` from it, and it buys no more.
+    """
+    rules = RULES if under_way else (*RULES, _governed)
+    return tuple(problem for rule in rules for problem in rule(config))
 
 
 def warnings(config: Config) -> tuple[Problem, ...]:
@@ -65,7 +72,7 @@ def viability(policy: Policy, nav_usd: Decimal | None) -> Viability:
     floor = policy.risk.min_position_size_pct
     if nav_usd is not None and nav_usd > 0:
         floor = max(floor, policy.risk.min_trade_notional_usd / nav_usd * PCT)
-    ceiling = _t1_ceiling_pct(policy)
+    ceiling = policy.tier1_ceiling_pct
     if floor > ceiling:
         rule = f"rule 25: no tier 1 position can be that large: position and theme caps leave {plain(ceiling)} % of NAV"
         keys = (
@@ -76,22 +83,12 @@ def viability(policy: Policy, nav_usd: Decimal | None) -> Viability:
     return Viability(problems=(), warnings=tuple(_starved(policy, floor)))
 
 
-def _t1_ceiling_pct(policy: Policy) -> Decimal:
-    neutral = policy.regime.row(Regime.CHOP).position_size_multiplier
-    themes = {policy.universe.theme_of(product) for product in policy.universe.tiers[0].products}
-    caps = [policy.risk.theme_cap_pct(theme) * min(neutral, Decimal(1)) for theme in themes]
-    return min([policy.risk.tier_cap_pct[0] * neutral, *caps])
-
-
 def _starved(policy: Policy, floor_pct: Decimal) -> Iterator[Problem]:
-    for tier in (row for row in policy.universe.tiers if row.products):
-        base = policy.strategy.tier_base_pct[tier.tier - 1]
-        for row in policy.regime.rows:
-            size = base * row.position_size_multiplier * _LOWEST_CONFIDENCE
-            if 0 < size < floor_pct:
-                key = f"strategy.base_position_pct.tier{tier.tier}, regime.{row.regime.value}.position_size_multiplier"
-                rule = f"rule 25: entries of least confidence fall under {floor_pct:.2f} % of NAV and are dropped"
-                yield _policy(key, f"{size:.2f} % of NAV", rule)
+    for tier, regime, size in policy.least_entries_pct:
+        if size < floor_pct:
+            key = f"strategy.base_position_pct.tier{tier}, regime.{regime.value}.position_size_multiplier"
+            rule = f"rule 25: entries of least confidence fall under {floor_pct:.2f} % of NAV and are dropped"
+            yield _policy(key, f"{size:.2f} % of NAV", rule)
 
 
 def _policy(key: str, value: object, rule: str) -> Problem:
@@ -120,6 +117,10 @@ def _pyramiding(config: Config) -> Iterator[Problem]:
     if risk.allow_pyramiding and risk.max_adds_per_asset_per_day == 0:
         keys = "risk.allow_pyramiding, risk.max_adds_per_asset_per_day"
         yield _policy(keys, "true, 0", "rule 2: pyramiding without an add a day is none")
+    if risk.allow_pyramiding is not (sizing.max_pyramid_positions > 0):
+        keys = "risk.allow_pyramiding, position_sizing.max_pyramid_positions"
+        value = f"{shown(risk.allow_pyramiding)}, {sizing.max_pyramid_positions}"
+        yield _policy(keys, value, "rule 2: positions may be added to exactly where pyramiding is allowed")
 
 
 def _orders(config: Config) -> Iterator[Problem]:
@@ -199,6 +200,19 @@ def _spacing(config: Config) -> Iterator[Problem]:
     yield from _least(spacing, cooldown, "rule 13: a product's cooldown must not be shorter than the global spacing")
 
 
+def _cooldowns(config: Config) -> Iterator[Problem]:
+    risk = config.policy.risk
+    minutes = {
+        "risk.per_symbol_cooldown_win_minutes": risk.per_symbol_cooldown_win_minutes,
+        "risk.per_symbol_cooldown_loss_minutes": risk.per_symbol_cooldown_loss_minutes,
+        "risk.per_symbol_cooldown_after_stop": risk.per_symbol_cooldown_after_stop,
+    }
+    for key, value in minutes.items():
+        if risk.per_symbol_cooldown_enabled and value == 0:
+            keys = f"risk.per_symbol_cooldown_enabled, {key}"
+            yield _policy(keys, "true, 0", "rule 16: a cooldown that is enabled needs its minutes")
+
+
 def _fees(config: Config) -> Iterator[Problem]:
     execution = config.policy.execution
     maker, taker = execution.maker_fee_bps, execution.taker_fee_bps
@@ -266,11 +280,18 @@ def _tiers(config: Config) -> Iterator[Problem]:
         if product in config.universe.exclusions.never_trade:
             keys = f"tiers.{name}.symbols, exclusions.never_trade"
             yield _universe(keys, product, "rule 21: a product is either traded or never")
+    yield from _refreshed(config)
+    if discovers(config):
+        return
     yield from _sized(config, len(entries))
-    least = config.universe.universe.min_eligible_assets
-    if len(entries) < least:
-        rule = "rule 21: the tiers hold fewer products than must be eligible"
-        yield _universe("tiers, universe.min_eligible_assets", f"{len(entries)}, {least}", rule)
+    bounds = {
+        "universe.min_eligible_assets": config.universe.universe.min_eligible_assets,
+        "circuit_breakers.min_eligible_assets": config.policy.circuit_breakers.min_eligible_assets,
+    }
+    for key, least in bounds.items():
+        if len(entries) < least:
+            rule = "rule 21: the tiers hold fewer products than must be eligible"
+            yield _universe(f"tiers, {key}", f"{len(entries)}, {least}", rule)
 
 
 def _sized(config: Config, count: int) -> Iterator[Problem]:
@@ -278,6 +299,10 @@ def _sized(config: Config, count: int) -> Iterator[Problem]:
     if count > universe.max_universe_size:
         rule = "rule 21: the tiers hold more products than the universe may"
         yield _universe("tiers, universe.max_universe_size", f"{count}, {universe.max_universe_size}", rule)
+
+
+def _refreshed(config: Config) -> Iterator[Problem]:
+    universe = config.universe.universe
     if universe.refresh_interval_hours not in _REFRESHES_H:
         rule = "rule 21: hourly, daily or weekly: 1, 24 or 168"
         yield _universe("universe.refresh_interval_hours", universe.refresh_interval_hours, rule)
@@ -293,7 +318,8 @@ def _forced(config: Config) -> Iterator[Problem]:
 
 def _leader(config: Config) -> Iterator[Problem]:
     table = config.universe.tiers
-    if all(LEADER not in tier.symbols for tier in (table.tier_1_core, table.tier_2, table.tier_3)):
+    listed = (table.tier_1_core, table.tier_2, table.tier_3)
+    if not discovers(config) and all(LEADER not in tier.symbols for tier in listed):
         yield _universe("tiers", "missing", f"the regime is read from {LEADER}: it must stand in a tier")
 
 
@@ -340,12 +366,15 @@ def _live(config: Config) -> Iterator[Problem]:
     if config.app.exchange.read_only:
         keys = "app.mode, exchange.read_only"
         yield Problem(file="app.yaml", key=keys, value="LIVE, true", rule="LIVE needs exchange.read_only: false")
-    if not config.policy.governance.live_trading_enabled:
-        keys = "governance.live_trading_enabled"
-        yield _policy(keys, "false", "LIVE needs governance.live_trading_enabled: true")
     at_risk = config.policy.risk.max_total_at_risk_pct
     if at_risk > _WARN_AT_RISK_PCT:
         yield _policy("risk.max_total_at_risk_pct", at_risk, "rule 23: LIVE refuses over 50 % at risk")
+
+
+def _governed(config: Config) -> Iterator[Problem]:
+    if config.app.app.mode is Mode.LIVE and not config.policy.governance.live_trading_enabled:
+        keys = "governance.live_trading_enabled"
+        yield _policy(keys, "false", "LIVE needs governance.live_trading_enabled: true")
 
 
 def _crash(config: Config) -> Iterator[Problem]:
@@ -362,6 +391,15 @@ def _rates(config: Config) -> Iterator[Problem]:
     if total > VENUE_SIGNED_RATE:
         keys = "rate_limits.private.rate, rate_limits.exit_cancel.rate, rate_limits.kill_sweep.rate"
         yield _policy(keys, f"{total} together", f"the venue allows {VENUE_SIGNED_RATE} signed requests a second")
+
+
+def _sweep(config: Config) -> Iterator[Problem]:
+    """A kill lists, cancels and lists twice more within ten seconds, every call perhaps twice."""
+    sweep = config.policy.rate_limits.kill_sweep
+    for key, value in (("rate", sweep.rate), ("burst", Decimal(sweep.burst))):
+        if value < _LEAST_SWEEP:
+            rule = f"a kill needs at least {_LEAST_SWEEP}, or it does not end in its ten seconds"
+            yield _policy(f"rate_limits.kill_sweep.{key}", plain(value), rule)
 
 
 def _heartbeat(config: Config) -> Iterator[Problem]:
@@ -384,11 +422,13 @@ RULES: tuple[Rule, ...] = (
         _dust,
         _frequency,
         _spacing,
+        _cooldowns,
         _fees,
         _lives,
         _profiles,
     ),
-    *(_trailing, _clusters, _one_cluster, _tiers, _live, _crash, _rates, _heartbeat),
+    *(_trailing, _clusters, _one_cluster, _tiers, _live, _crash, _rates, _sweep, _heartbeat),
     *(_forced, _leader, _hysteresis, _crash_tiers, _allocations),
+    *DISCOVERY_RULES,
     *STRATEGY_RULES,
 )

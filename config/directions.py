@@ -25,6 +25,7 @@ Sections = Mapping[str, str]
 UP: Sections = {
     "app.app": "mode",
     "app.auth": "order_token_life_s",
+    "app.loop": "universe_cache_seconds",
     "app.auto_tune": "allow_in_live",
     "policy.profiles.*.tier_size_pct": "tier1 tier2 tier3",
     "policy.profiles.*.tier_max_pct": "tier1 tier2 tier3",
@@ -38,9 +39,10 @@ UP: Sections = {
     "no_change_check_t1_s synthetic_minutes_max_pct",
     "policy.circuit_breakers": "max_consecutive_api_errors max_realized_volatility_pct outlier_min_samples "
     "max_price_deviation_pct max_move_sigma",
-    "policy.exits": "trailing_stop_pct retry_every_s retry_steps confirm_ms crash_stop_mult widen_targets_in_bull "
-    "bull_target_mult",
-    "policy.position_sizing": "risk_per_trade_pct fixed_size_usd max_order_usd allow_pyramiding",
+    "policy.exits": "default_max_hold_hours trailing_stop_pct retry_every_s retry_steps confirm_ms crash_stop_mult "
+    "widen_targets_in_bull bull_target_mult",
+    "policy.position_sizing": "risk_per_trade_pct fixed_size_usd max_order_usd allow_pyramiding max_pyramid_positions",
+    "policy.microstructure": "max_expected_slippage_bps",
     "policy.triggers.fallback": "enabled relax_pct max_new allow_downside",
     "policy.strategy": "max_new_positions_per_cycle",
     "policy.strategy.base_position_pct": "tier1 tier2 tier3",
@@ -50,18 +52,21 @@ UP: Sections = {
     "policy.strategy.high_volatility": "move_threshold_pct size_reduction_factor",
     "policy.strategy.mean_reversion": "stop_atr take_profit_atr max_hold_hours",
     "policy.regime.*": "position_size_multiplier max_positions allowed_signals signal_confidence_boost",
-    "policy.execution": "allow_min_bump_in_risk hard_max_spread_bps maker_max_reprices maker_max_ttl_sec "
-    "maker_first_min_ttl_sec maker_retry_min_ttl_sec maker_reprice_decay order_expiry_s order_expiry_margin_s",
+    "policy.execution": "allow_min_bump_in_risk clamp_small_trades hard_max_spread_bps maker_max_reprices "
+    "maker_max_ttl_sec maker_first_min_ttl_sec maker_retry_min_ttl_sec maker_reprice_decay "
+    "order_expiry_s order_expiry_margin_s",
     "policy.governance": "live_trading_enabled",
     "universe.universe": "max_universe_size refresh_interval_hours products_cache_minutes",
+    "universe.universe.dynamic_config": "tier1_max_symbols tier2_max_symbols tier3_max_symbols max_spread_bps",
     "universe.universe.near_threshold": "override_enabled tolerance_pct max_overrides_per_tier",
     "universe.tiers.*": "symbols force_eligible_symbols",
-    "universe.tiers.*.constraints": "max_allocation_pct max_spread_bps",
+    "universe.tiers.*.constraints": "max_allocation_pct max_spread_bps max_drawdown_pct max_hold_period_hours",
     "universe.tiers.*.near_threshold_override": "enable max_spread_bps slippage_budget_bps",
     "universe.liquidity": "max_spread_bps",
     "universe.eligibility_hysteresis.volume_24h": "cycles_confirm_exit",
     "universe.regime_modifiers.*": "tier_1_multiplier tier_2_multiplier tier_3_multiplier",
     "signals.triggers": "max_triggers_per_cycle",
+    "signals.triggers.reversal_confirm": "higher_low_vs_prev rsi_cross_up_50",
     "signals.triggers.mean_reversion": "max_z_score",
     "signals.modular": "enabled",
     "strategies.strategies.*": "enabled time_budget_ms",
@@ -71,6 +76,7 @@ UP: Sections = {
 
 DOWN: Sections = {
     "app.exchange": "read_only",
+    "app.loop": "skip_weekends",
     "app.auto_tune": "zero_trigger_cycles",
     "app.auto_tune.loosen": "pct_change_15m_delta pct_change_60m_delta min_conviction_delta",
     "app.auto_tune.floors": "pct_change_15m pct_change_60m min_conviction",
@@ -78,20 +84,26 @@ DOWN: Sections = {
     "policy.risk": "min_position_size_pct daily_stop_pnl_pct weekly_stop_pnl_pct protective_exits_when_halted "
     "min_seconds_between_trades per_symbol_trade_spacing_seconds cooldown_minutes per_symbol_cooldown_minutes "
     "per_symbol_cooldown_win_minutes per_symbol_cooldown_loss_minutes per_symbol_cooldown_after_stop "
-    "min_trade_notional_usd count_external_positions pyramid_cooldown_seconds",
-    "policy.circuit_breakers": "api_error_window_seconds rate_limit_cooldown_seconds check_price_outliers "
+    "min_trade_notional_usd count_external_positions pyramid_cooldown_seconds per_symbol_cooldown_enabled "
+    "count_open_orders_in_cap",
+    "policy.circuit_breakers": "api_error_window_seconds min_eligible_assets pause_on_rate_limit "
+    "rate_limit_cooldown_seconds check_price_outliers "
     "enable_atr_filter min_volume_ratio",
     "policy.exits": "enabled check_stop_loss check_take_profit check_max_hold use_trailing_stop tighten_stops_in_crash",
     "policy.position_sizing": "min_order_usd",
     "policy.liquidity": "require_depth_mult",
-    "policy.triggers": "only_upside",
+    "policy.triggers": "only_upside min_score",
     "policy.triggers.fallback": "min_no_trigger_streak",
     "policy.triggers.breakout": "lookback_hours",
     "policy.strategy": "min_conviction_to_propose momentum_downside_reversal_pct",
     "policy.strategy.reversal_confirmation": "enforce min_required",
+    "policy.strategy.canary": "maker_only",
     "policy.strategy.canary.min_depth_usd": "tier1 tier2 tier3",
+    "policy.regime": "enabled",
     "policy.execution": "maker_fee_bps taker_fee_bps min_notional_usd failed_order_cooldown_seconds",
     "universe.universe": "min_eligible_assets",
+    "universe.universe.dynamic_config": "tier1_min_volume_usd tier2_min_volume_usd tier3_min_volume_usd min_price_usd "
+    "stable_coins",
     "universe.tiers.*.constraints": "min_24h_volume_usd",
     "universe.tiers.*.near_threshold_override": "lower_mult min_listing_age_days require_depth_mult",
     "universe.liquidity": "min_24h_volume_usd min_orderbook_depth_usd_t1 min_orderbook_depth_usd_t2 "
@@ -103,26 +115,30 @@ DOWN: Sections = {
     "signals.triggers.regime_thresholds.*": "pct_change_15m pct_change_60m volume_ratio_1h_vs_24h atr_filter_min_mult",
     "signals.triggers.reversal_confirm": "bounce_min_pct",
     "signals.triggers.trend_filter": "min_slope_pct_per_hour",
+    "strategies.global": "dedupe_by_symbol",
     "signals.modular": "momentum_trending_pct momentum_pct mean_reversion_pct",
     "strategies.strategies.*": "shadow",
 }
 
 EITHER: Sections = {
     "app.loop.interval": "seconds",
+    "app.loop": "timezone",
     "policy.risk": "managed_position_tag",
     "policy.portfolio": "ignore_assets",
     "policy.circuit_breakers": "volatility_lookback_hours atr_lookback_periods outlier_window_s "
     "outlier_lookback_periods",
-    "policy.exits": "exit_slippage_tolerance_bps retry_step_bps",
+    "policy.exits": "exit_order_type exit_slippage_tolerance_bps retry_step_bps",
     "policy.position_sizing": "method",
+    "policy.strategy": "prefer_add_to_existing",
     "policy.strategy.min_conviction_by_regime": "*",
+    "signals.triggers.trend_filter.min_slope_by_regime": "*",
     "policy.strategy.high_volatility": "lookback_minutes",
     "policy.execution": "fees partial_fill_min_pct cancel_retry_backoff_ms",
     "policy.rate_limits.*": "rate burst",
     "universe.universe": "method",
     "universe.clusters": "*",
     "signals.triggers.trend_filter": "ema_hours slope_lookback_hours",
-    "signals.triggers.mean_reversion": "lookback_hours",
+    "signals.triggers.mean_reversion": "lookback_hours min_liquidity_tier",
     "strategies.strategies.*": "class path",
     "strategies.strategies.*.parameters": "*",
 }

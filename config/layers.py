@@ -13,12 +13,14 @@ from msgspec.structs import replace
 from config.check import SAFETY_KEYS, check, described, plain_type
 from config.documents import scalar
 from config.files import FILES
+from config.left_out import word
 from config.problems import Problem, shown
 from config.secrets import RULE, looks_secret
 from protocol.base import Value
 
 Tree = dict[str, object]
 PREFIX = "TRADER__"
+_NO_KEY = "no key of that name; TRADER__SECTION__KEY names section and key as the files do"
 
 BY_RISK_PROFILE: tuple[tuple[str, str], ...] = (
     ("min_conviction", "strategy.min_conviction_to_propose"),
@@ -119,7 +121,7 @@ def _said(
         if looks_secret(values[name]):
             problems.append(Problem(file=source, key=shown(name), value="(hidden)", rule=RULE))
         elif place is None:
-            rule = "no key of that name; TRADER__SECTION__KEY names section and key as the files do"
+            rule = word(path.lower()) or _NO_KEY
             problems.append(Problem(file=source, key=shown(name), value="(not read)", rule=rule))
         else:
             which, key = place

@@ -44,6 +44,7 @@ def load(
     overrides: Mapping[str, str] | None = None,
     environ: Mapping[str, str] | None = None,
     profiles_from: Path | None = None,
+    under_way: bool = False,
 ) -> Loaded:
     """Read, check and resolve everything.
 
@@ -53,6 +54,7 @@ def load(
         overrides: what an operator sets for this run, by dotted key, e.g. `{"app.mode": "PAPER"}`.
         environ: environment variables; those that begin with `TRADER__` are applied.
         profiles_from: the folder whose `profiles/` holds the environment profiles; `config_dir` unless given.
+        under_way: for a run that trades already (`coherence.problems`).
 
     Raises:
         ConfigError: with every mistake found. Nothing else is raised for what stands in files or variables.
@@ -69,7 +71,7 @@ def load(
     config = _typed(layers.stacked(below, overlays))
     found = [*interrupted(config_dir), *(p for file in files.values() for p in file.problems)]
     found += [p for over in overlays for p in over.problems]
-    problems = found + _broken_rules(config, found)
+    problems = found + _broken_rules(config, found, under_way=under_way)
     if config is None or problems:
         raise ConfigError(problems)
     policy = resolve(config)
@@ -127,12 +129,12 @@ def _typed(trees: Mapping[str, Tree]) -> Config | None:
         return None  # something required is missing; the checks have said which
 
 
-def _broken_rules(config: Config | None, found: list[Problem]) -> list[Problem]:
+def _broken_rules(config: Config | None, found: list[Problem], *, under_way: bool) -> list[Problem]:
     """Rules between keys that are broken, but for those that only follow from a key already found bad."""
     if config is None:
         return []
     bad = {key for problem in found for key in problem.key.split(", ")}
-    return [problem for problem in coherence.problems(config) if not _follows(problem, bad)]
+    return [p for p in coherence.problems(config, under_way=under_way) if not _follows(p, bad)]
 
 
 def _follows(problem: Problem, bad: set[str]) -> bool:

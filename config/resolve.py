@@ -8,14 +8,26 @@ from enum import Enum
 import msgspec
 
 from config.files import Config
+from config.resolve_discovery import DYNAMIC, discovery_rules
 from config.resolve_strategy import strategy_policy
 from config.schema import Section
 from config.schema_market import Band, ModularSignals, Thresholds, Tier, TierMultipliers, TrendFilter, UniverseFile
 from config.schema_policy import Fallback, Lane
 from config.schema_policy import RegimeRow as RegimeSection
 from protocol import policy as resolved
+from protocol import policy_triggers
 from protocol.ids import ProductId
 from protocol.money import plain
+from protocol.policy_universe import (
+    BandRow,
+    NearMiss,
+    Theme,
+    TierRow,
+    TierScale,
+    TierScales,
+    UniversePolicy,
+    VolumeSteps,
+)
 from protocol.strategy import Regime
 
 _MINUTE_S = 60
@@ -72,6 +84,7 @@ def _canonical(value: object) -> object:
 
 def _risk(config: Config) -> resolved.RiskPolicy:
     policy, risk = config.policy, config.policy.risk
+    cools = _MINUTE_S if risk.per_symbol_cooldown_enabled else 0
     cap, tiers = risk.max_position_size_pct, risk.max_tier_position_pct
     return resolved.RiskPolicy(
         risk_profile=policy.risk_profile,
@@ -100,10 +113,10 @@ def _risk(config: Config) -> resolved.RiskPolicy:
         symbol_spacing_s=risk.per_symbol_trade_spacing_seconds,
         loss_streak_trades=risk.cooldown_after_loss_trades,
         loss_streak_cooldown_s=risk.cooldown_minutes * _MINUTE_S,
-        cooldown_fill_s=risk.per_symbol_cooldown_minutes * _MINUTE_S,
-        cooldown_win_s=risk.per_symbol_cooldown_win_minutes * _MINUTE_S,
-        cooldown_loss_s=risk.per_symbol_cooldown_loss_minutes * _MINUTE_S,
-        cooldown_stop_s=risk.per_symbol_cooldown_after_stop * _MINUTE_S,
+        cooldown_fill_s=risk.per_symbol_cooldown_minutes * cools,
+        cooldown_win_s=risk.per_symbol_cooldown_win_minutes * cools,
+        cooldown_loss_s=risk.per_symbol_cooldown_loss_minutes * cools,
+        cooldown_stop_s=risk.per_symbol_cooldown_after_stop * cools,
         cooldown_failed_order_s=policy.execution.failed_order_cooldown_seconds,
         count_external_positions=risk.count_external_positions,
         external_exposure_buffer_pct=risk.external_exposure_buffer_pct,
@@ -111,6 +124,10 @@ def _risk(config: Config) -> resolved.RiskPolicy:
         pyramid_cooldown_s=risk.pyramid_cooldown_seconds,
         max_adds_per_asset_per_day=risk.max_adds_per_asset_per_day,
         allow_adds_when_over_cap=risk.allow_adds_when_over_cap,
+        max_pyramid_positions=policy.position_sizing.max_pyramid_positions,
+        adds_first=policy.strategy.prefer_add_to_existing,
+        orders_take_slots=risk.count_open_orders_in_cap,
+        max_expected_slippage_bps=policy.microstructure.max_expected_slippage_bps,
     )
 
 
@@ -144,13 +161,17 @@ def _execution(config: Config) -> resolved.ExecutionPolicy:
 
 def _exits(config: Config) -> resolved.ExitPolicy:
     exits, risk = config.policy.exits, config.policy.risk
+    third = config.universe.tiers.tier_3.constraints
+    holds = exits.enabled and exits.check_max_hold
     return resolved.ExitPolicy(
         check_stop_loss=exits.enabled and exits.check_stop_loss,
         check_take_profit=exits.enabled and exits.check_take_profit,
         check_max_hold=exits.enabled and exits.check_max_hold,
         default_stop_loss_pct=risk.stop_loss_pct,
         default_take_profit_pct=risk.take_profit_pct,
+        default_max_hold_s=int(exits.default_max_hold_hours * 3600),
         trailing_stop_pct=exits.trailing_stop_pct if exits.enabled and exits.use_trailing_stop else None,
+        at_market=exits.exit_order_type == "market",
         slippage_tolerance_bps=exits.exit_slippage_tolerance_bps,
         retry_every_s=float(exits.retry_every_s),
         retry_step_bps=exits.retry_step_bps,
@@ -158,45 +179,52 @@ def _exits(config: Config) -> resolved.ExitPolicy:
         confirm_s=exits.confirm_ms / 1000,
         crash_stop_mult=exits.crash_stop_mult if exits.tighten_stops_in_crash else Decimal(1),
         bull_target_mult=exits.bull_target_mult if exits.widen_targets_in_bull else Decimal(1),
+        tier3_drawdown_pct=third.max_drawdown_pct if exits.enabled else None,
+        tier3_max_hold_s=third.max_hold_period_hours * _HOUR_S if holds else None,
     )
 
 
-def _universe(config: Config) -> resolved.UniversePolicy:
+def _universe(config: Config) -> UniversePolicy:
     universe, floors = config.universe, config.universe.liquidity
     depths = (floors.min_orderbook_depth_usd_t1, floors.min_orderbook_depth_usd_t2, floors.min_orderbook_depth_usd_t3)
     tiers = universe.tiers
-    return resolved.UniversePolicy(
+    return UniversePolicy(
         tiers=(
             _tier(config, 1, tiers.tier_1_core, depths[0], forced=tiers.tier_1_core.force_eligible_symbols),
             _tier(config, 2, tiers.tier_2, depths[1], band=tiers.tier_2.near_threshold_override),
             _tier(config, 3, tiers.tier_3, depths[2]),
         ),
         themes=tuple(
-            resolved.Theme(name=name, products=tuple(map(ProductId, products)))
+            Theme(name=name, products=tuple(map(ProductId, products)))
             for name, products in sorted(universe.clusters.items())
         ),
         never_trade=tuple(map(ProductId, universe.exclusions.never_trade)),
-        min_eligible_assets=universe.universe.min_eligible_assets,
+        min_eligible_assets=max(
+            universe.universe.min_eligible_assets, config.policy.circuit_breakers.min_eligible_assets
+        ),
         refresh_s=universe.universe.refresh_interval_hours * _HOUR_S,
-        products_cache_s=universe.universe.products_cache_minutes * _MINUTE_S,
+        products_cache_s=min(
+            universe.universe.products_cache_minutes * _MINUTE_S, config.app.loop.universe_cache_seconds
+        ),
         near_miss=_near_miss(universe),
         volume_steps=_volume_steps(universe),
         scales=_scales(universe),
         red_flags=tuple(universe.exclusions.red_flags),
         ban_s=universe.exclusions.temporary_ban_hours * _HOUR_S,
+        discovery=discovery_rules(universe) if universe.universe.method == DYNAMIC else None,
     )
 
 
-def _near_miss(universe: UniverseFile) -> resolved.NearMiss | None:
+def _near_miss(universe: UniverseFile) -> NearMiss | None:
     near = universe.universe.near_threshold
     if not near.override_enabled:
         return None
-    return resolved.NearMiss(tolerance_share=near.tolerance_pct, max_per_tier=near.max_overrides_per_tier)
+    return NearMiss(tolerance_share=near.tolerance_pct, max_per_tier=near.max_overrides_per_tier)
 
 
-def _volume_steps(universe: UniverseFile) -> resolved.VolumeSteps:
+def _volume_steps(universe: UniverseFile) -> VolumeSteps:
     steps = universe.eligibility_hysteresis.volume_24h
-    return resolved.VolumeSteps(
+    return VolumeSteps(
         enter_mult=steps.enter_mult,
         exit_mult=steps.exit_mult,
         enter_builds=steps.cycles_confirm_enter,
@@ -204,7 +232,7 @@ def _volume_steps(universe: UniverseFile) -> resolved.VolumeSteps:
     )
 
 
-def _scales(universe: UniverseFile) -> resolved.TierScales:
+def _scales(universe: UniverseFile) -> TierScales:
     tiers, floors = universe.regime_modifiers, universe.volume_floor_scalers
     return (
         _scale(Regime.BULL, tiers.bull, floors.bull),
@@ -214,15 +242,15 @@ def _scales(universe: UniverseFile) -> resolved.TierScales:
     )
 
 
-def _scale(regime: Regime, row: TierMultipliers, volume_mult: Decimal | None) -> resolved.TierScale:
+def _scale(regime: Regime, row: TierMultipliers, volume_mult: Decimal | None) -> TierScale:
     mults = (row.tier_1_multiplier, row.tier_2_multiplier, row.tier_3_multiplier)
-    return resolved.TierScale(regime=regime, allocation_mults=mults, volume_mult=volume_mult)
+    return TierScale(regime=regime, allocation_mults=mults, volume_mult=volume_mult)
 
 
-def _band(band: Band | None) -> resolved.BandRow | None:
+def _band(band: Band | None) -> BandRow | None:
     if band is None or not band.enable:
         return None
-    return resolved.BandRow(
+    return BandRow(
         lower_mult=band.lower_mult,
         max_spread_bps=band.max_spread_bps,
         min_listing_age_s=band.min_listing_age_days * _DAY_S,
@@ -239,11 +267,11 @@ def _tier(
     *,
     forced: Sequence[str] = (),
     band: Band | None = None,
-) -> resolved.TierRow:
+) -> TierRow:
     floors = config.universe.liquidity
-    return resolved.TierRow(
+    return TierRow(
         tier=number,
-        products=tuple(map(ProductId, tier.symbols)),
+        products=() if config.universe.universe.method == DYNAMIC else tuple(map(ProductId, tier.symbols)),
         min_24h_volume_usd=max(floors.min_24h_volume_usd, tier.constraints.min_24h_volume_usd),
         max_spread_bps=min(floors.max_spread_bps, tier.constraints.max_spread_bps),
         min_depth_usd=depth_usd,
@@ -256,12 +284,13 @@ def _tier(
 def _regime(config: Config) -> resolved.RegimePolicy:
     table = config.policy.regime
     return resolved.RegimePolicy(
+        enabled=table.enabled,
         rows=(
             _row(Regime.BULL, table.bull),
             _row(Regime.CHOP, table.chop),
             _row(Regime.BEAR, table.bear),
             _row(Regime.CRASH, table.crash),
-        )
+        ),
     )
 
 
@@ -275,11 +304,11 @@ def _row(regime: Regime, row: RegimeSection) -> resolved.RegimeRow:
     )
 
 
-def _triggers(config: Config) -> resolved.TriggerPolicy:
+def _triggers(config: Config) -> policy_triggers.TriggerPolicy:
     signals, breakers = config.signals.triggers, config.policy.circuit_breakers
     table = signals.regime_thresholds
     rows = ((Regime.BULL, table.bull), (Regime.CHOP, table.chop), (Regime.BEAR, table.bear))
-    return resolved.TriggerPolicy(
+    return policy_triggers.TriggerPolicy(
         thresholds=tuple(_threshold(regime, row) for regime, row in rows),
         breakout_lookback_h=config.policy.triggers.breakout.lookback_hours,
         max_triggers_per_cycle=signals.max_triggers_per_cycle,
@@ -297,21 +326,28 @@ def _triggers(config: Config) -> resolved.TriggerPolicy:
         bounce_min_pct=float(signals.reversal_confirm.bounce_min_pct),
         z_max=float(signals.mean_reversion.max_z_score),
         z_lookback_h=signals.mean_reversion.lookback_hours,
+        z_worst_tier=int(signals.mean_reversion.min_liquidity_tier.removeprefix("T")),
+        higher_low=signals.reversal_confirm.higher_low_vs_prev,
+        rsi_cross=signals.reversal_confirm.rsi_cross_up_50,
         fallback=_fallback(config.policy.triggers.fallback),
         modular=_modular(config.signals.modular),
     )
 
 
-def _trend(trend: TrendFilter) -> resolved.TrendFilter:
-    return resolved.TrendFilter(
+def _trend(trend: TrendFilter) -> policy_triggers.TrendFilter:
+    return policy_triggers.TrendFilter(
         ema_h=trend.ema_hours,
         slope_h=trend.slope_lookback_hours,
         min_slope_pct_h=float(trend.min_slope_pct_per_hour),
+        regime_slopes=tuple(
+            policy_triggers.RegimeSlope(regime=Regime(name), min_slope_pct_h=float(least))
+            for name, least in sorted(trend.min_slope_by_regime.items())
+        ),
     )
 
 
-def _fallback(fallback: Fallback) -> resolved.FallbackScan:
-    return resolved.FallbackScan(
+def _fallback(fallback: Fallback) -> policy_triggers.FallbackScan:
+    return policy_triggers.FallbackScan(
         enabled=fallback.enabled,
         min_streak=fallback.min_no_trigger_streak,
         relax_share=float(fallback.relax_pct),
@@ -320,8 +356,8 @@ def _fallback(fallback: Fallback) -> resolved.FallbackScan:
     )
 
 
-def _modular(modular: ModularSignals) -> resolved.ModularSignals:
-    return resolved.ModularSignals(
+def _modular(modular: ModularSignals) -> policy_triggers.ModularSignals:
+    return policy_triggers.ModularSignals(
         enabled=modular.enabled,
         momentum_trending_pct=float(modular.momentum_trending_pct),
         momentum_pct=float(modular.momentum_pct),
@@ -329,9 +365,9 @@ def _modular(modular: ModularSignals) -> resolved.ModularSignals:
     )
 
 
-def _auto_tune(config: Config) -> resolved.AutoTunePolicy:
+def _auto_tune(config: Config) -> policy_triggers.AutoTunePolicy:
     tune = config.app.auto_tune
-    return resolved.AutoTunePolicy(
+    return policy_triggers.AutoTunePolicy(
         allowed=tune.allow_in_live or config.app.app.mode is not resolved.Mode.LIVE,
         zero_trigger_cycles=tune.zero_trigger_cycles,
         move_15m_delta_pct=float(tune.loosen.pct_change_15m_delta),
@@ -343,8 +379,8 @@ def _auto_tune(config: Config) -> resolved.AutoTunePolicy:
     )
 
 
-def _threshold(regime: Regime, row: Thresholds) -> resolved.ThresholdRow:
-    return resolved.ThresholdRow(
+def _threshold(regime: Regime, row: Thresholds) -> policy_triggers.ThresholdRow:
+    return policy_triggers.ThresholdRow(
         regime=regime,
         move_15m_pct=float(row.pct_change_15m),
         move_60m_pct=float(row.pct_change_60m),
@@ -372,7 +408,7 @@ def _breakers(config: Config) -> resolved.BreakerPolicy:
         api_error_window_s=breakers.api_error_window_seconds,
         max_realized_volatility_pct=float(breakers.max_realized_volatility_pct),
         volatility_lookback_h=breakers.volatility_lookback_hours,
-        rate_limit_cooldown_s=breakers.rate_limit_cooldown_seconds,
+        rate_limit_cooldown_s=breakers.rate_limit_cooldown_seconds if breakers.pause_on_rate_limit else 0,
         move_window_s=breakers.outlier_window_s,
         move_min_samples=breakers.outlier_min_samples,
         max_move_sigma=breakers.max_move_sigma,
@@ -380,12 +416,14 @@ def _breakers(config: Config) -> resolved.BreakerPolicy:
 
 
 def _loop(config: Config) -> resolved.LoopPolicy:
-    interval, backoff = config.app.loop.interval, config.app.loop.utilization_autobackoff
+    loop, interval, backoff = config.app.loop, config.app.loop.interval, config.app.loop.utilization_autobackoff
     return resolved.LoopPolicy(
         interval_s=float(interval.seconds),
         jitter_pct=float(interval.jitter_pct),
         target_utilization_pct=float(backoff.target_util_pct),
         backoff_s=float(backoff.backoff_seconds),
+        weekends=not loop.skip_weekends,
+        offset_s=int(loop.timezone.removeprefix("UTC") or 0) * _HOUR_S,
     )
 
 

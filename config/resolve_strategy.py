@@ -34,6 +34,9 @@ def strategy_policy(config: Config) -> resolved.StrategyPolicy:
         canary=_canary(strategy.canary),
         wild=_wild(strategy.high_volatility),
         reversion=_reversion(strategy.mean_reversion),
+        min_score=float(config.policy.triggers.min_score),
+        clamp_small_trades=config.policy.execution.clamp_small_trades,
+        dedupe=config.strategies.global_.dedupe_by_symbol,
     )
 
 
@@ -69,6 +72,7 @@ def _canary(canary: Canary) -> resolved.CanaryPolicy:
         tiers=tuple(int(tier.removeprefix("T")) for tier in sorted(canary.require_tier_in)),
         size_mult=canary.size_multiplier,
         min_depth_usd=(depths.tier1, depths.tier2, depths.tier3),
+        maker_only=canary.maker_only,
     )
 
 

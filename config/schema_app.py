@@ -53,6 +53,24 @@ class Loop(Section, frozen=True, kw_only=True):
     """The decision cycle."""
 
     interval: Interval = field(default_factory=Interval)
+    skip_weekends: Annotated[bool, key("switch", "Saturday and Sunday: nothing is proposed; exits go on")] = False
+    timezone: Annotated[
+        str,
+        key(
+            "UTC, UTC+h or UTC-h",
+            "when a weekend begins and ends; all else is UTC",
+            pattern="UTC([+-](0?[0-9]|1[0-4]))?",
+        ),
+    ] = "UTC"
+    universe_cache_seconds: Annotated[
+        int,
+        key(
+            "s",
+            "how long the product list is believed; of it and universe.products_cache_minutes the shorter",
+            "10",
+            "3600",
+        ),
+    ] = 300
     utilization_autobackoff: Backoff = field(default_factory=Backoff)
 
 

@@ -7,6 +7,8 @@ from msgspec import field
 
 from config.schema import Section, key
 
+STABLE_COINS = "USDT USDC DAI BUSD USDS USDP PYUSD GUSD TUSD FDUSD RLUSD USD1 USDE EURC EUROC PAX"
+
 Product = Annotated[str, key("BASE-QUOTE", "a product as the venue names it", pattern="[A-Z0-9]{1,20}-[A-Z0-9]{1,20}")]
 
 
@@ -22,12 +24,39 @@ class NearThreshold(Section, frozen=True, kw_only=True):
     ] = 2
 
 
+class DynamicConfig(Section, frozen=True, kw_only=True):
+    """How products are found by `method: dynamic_discovery`, of everything that the venue lists against USD."""
+
+    tier1_max_symbols: Annotated[int, key("products", "the most volume first", "1", "100")] = 10
+    tier2_max_symbols: Annotated[int, key("products", "what found no place in tier 1", "0", "100")] = 20
+    tier3_max_symbols: Annotated[int, key("products", "what found no place above; zero: no tier 3", "0", "100")] = 0
+    tier1_min_volume_usd: Annotated[
+        Decimal, key("USD in 24 h", "less is not liquid enough for the largest positions", "0", "1e12", over=True)
+    ] = Decimal(80_000_000)
+    tier2_min_volume_usd: Annotated[
+        Decimal, key("USD in 24 h", "less cannot be left in a hurry", "0", "1e12", over=True)
+    ] = Decimal(8_000_000)
+    tier3_min_volume_usd: Annotated[
+        Decimal, key("USD in 24 h", "less is not traded at all", "0", "1e12", over=True)
+    ] = Decimal(5_000_000)
+    max_spread_bps: Annotated[Decimal, key("bps", "a wider one at the start is no market", "0", "1000", over=True)] = (
+        Decimal(80)
+    )
+    min_price_usd: Annotated[
+        Decimal, key("USD", "below it one tick is a large move, and pumps are made there", "0", "1e6")
+    ] = Decimal("0.01")
+    stable_coins: Annotated[
+        list[Annotated[str, key("currency", "as the venue names it", pattern="[A-Z0-9]{1,20}")]],
+        key("currencies", "they have volume and do not move; listed against USD they are never found"),
+    ] = field(default_factory=STABLE_COINS.split)
+
+
 class Selection(Section, frozen=True, kw_only=True):
     """The universe as a whole."""
 
     method: Annotated[
-        Literal["static"],
-        key("method", "the tiers as listed: a run's feeds and limits are made for the products known at its start"),
+        Literal["static", "dynamic_discovery"],
+        key("method", "the tiers as listed below, or found by volume at each start and followed until the next"),
     ] = "static"
     max_universe_size: Annotated[
         int, key("products", "each one costs a book, candles and a share of a connection", "1", "300")
@@ -42,6 +71,7 @@ class Selection(Section, frozen=True, kw_only=True):
         int, key("products", "fewer: the venue or our data is in trouble, no entries", "1", "100")
     ] = 2
     near_threshold: NearThreshold = field(default_factory=NearThreshold)
+    dynamic_config: DynamicConfig = field(default_factory=DynamicConfig)
 
 
 class Constraints(Section, frozen=True, kw_only=True):
@@ -53,6 +83,17 @@ class Constraints(Section, frozen=True, kw_only=True):
     ]
     min_24h_volume_usd: Annotated[Decimal, key("USD in 24 h", "thin products cannot be left", "0", "1e12", over=True)]
     max_spread_bps: Annotated[Decimal, key("bps", "what entering and leaving costs at once", "0", "1000", over=True)]
+
+
+class ThirdConstraints(Constraints, frozen=True, kw_only=True):
+    """Tier 3's, which bounds positions too: such coins fall far, and stay there."""
+
+    max_drawdown_pct: Annotated[
+        Decimal, key("% from its peak", "a position of tier 3 that fell so far is sold", "0", "99", over=True)
+    ] = Decimal(15)
+    max_hold_period_hours: Annotated[
+        int, key("h", "no position of tier 3 is held longer, whatever its own targets say", "1", "8760")
+    ] = 72
 
 
 class Band(Section, frozen=True, kw_only=True):
@@ -93,12 +134,18 @@ class SecondTier(Tier, frozen=True, kw_only=True):
     near_threshold_override: Band = field(default_factory=Band)
 
 
+class ThirdTier(Tier, frozen=True, kw_only=True):
+    """Tier 3, whose positions have bounds of their own."""
+
+    constraints: ThirdConstraints
+
+
 class TierTable(Section, frozen=True, kw_only=True):
     """All three tiers."""
 
     tier_1_core: CoreTier
     tier_2: SecondTier
-    tier_3: Tier
+    tier_3: ThirdTier
 
 
 class VolumeHysteresis(Section, frozen=True, kw_only=True):
@@ -209,8 +256,10 @@ class ThresholdTable(Section, frozen=True, kw_only=True):
 
 
 class ReversalConfirm(Section, frozen=True, kw_only=True):
-    """What counts as a sign that a reversal is real."""
+    """What counts as a sign that a reversal is real; a close above the VWAP always does."""
 
+    higher_low_vs_prev: Annotated[bool, key("switch", "whether a low above the low before it is a sign")] = True
+    rsi_cross_up_50: Annotated[bool, key("switch", "whether an RSI that crosses 50 is a sign")] = True
     bounce_min_pct: Annotated[
         Decimal, key("% above the low", "less is the spread going to and fro", "0", "100", over=True)
     ] = Decimal("0.6")
@@ -224,11 +273,17 @@ class TrendFilter(Section, frozen=True, kw_only=True):
     min_slope_pct_per_hour: Annotated[
         Decimal, key("%/h", "a flatter average is a falling knife taking breath", "-10", "10")
     ] = Decimal("0.05")
+    min_slope_by_regime: dict[str, Annotated[Decimal, key("%/h", "the least slope in that regime", "-10", "10")]] = (
+        field(default_factory=dict)
+    )
 
 
 class MeanReversion(Section, frozen=True, kw_only=True):
-    """The mean reversion trigger, tier 1 in chop only."""
+    """The mean reversion trigger, in chop only."""
 
+    min_liquidity_tier: Annotated[
+        Literal["T1", "T2", "T3"], key("T1, T2 or T3", "thinner coins than of this tier fall for a reason")
+    ] = "T1"
     max_z_score: Annotated[
         Decimal, key("standard deviations", "how far under its mean a close must lie", "-10", "-0.1")
     ] = Decimal("-1.2")
@@ -300,6 +355,9 @@ class Aggregation(Section, frozen=True, kw_only=True):
     """What is kept of all strategies' proposals."""
 
     max_total_proposals_per_cycle: Annotated[int, key("proposals", "what risk judges at most", "1", "100")] = 10
+    dedupe_by_symbol: Annotated[
+        bool, key("switch", "of several strategies' proposals of a product the surest alone is judged")
+    ] = True
 
 
 class StrategiesFile(Section, frozen=True, kw_only=True):

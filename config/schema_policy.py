@@ -19,10 +19,17 @@ class Exits(Section, frozen=True, kw_only=True):
     check_stop_loss: Annotated[bool, key("switch", "false leaves losses to grow; for tests only")] = True
     check_take_profit: Annotated[bool, key("switch", "false lets gains run to the stop or the end of the hold")] = True
     check_max_hold: Annotated[bool, key("switch", "false keeps positions whose reason is long gone")] = True
+    default_max_hold_hours: Annotated[
+        Decimal, key("h", "positions without targets of their own, as a purchase by hand", "0", "8760", over=True)
+    ] = Decimal(72)
     use_trailing_stop: Annotated[bool, key("switch", "sell when the price falls from its peak since entry")] = False
     trailing_stop_pct: Annotated[
         Decimal, key("% of the peak", "how far it may fall; not wider than the stop", "0", "99")
     ] = Decimal(5)
+    exit_order_type: Annotated[
+        Literal["limit_ioc", "market"],
+        key("limit_ioc or market", "limit_ioc bounds what the first tries may give away; market takes any price"),
+    ] = "limit_ioc"
     exit_slippage_tolerance_bps: Annotated[
         Decimal, key("bps through the bid", "the first try of an exit", "0", "500")
     ] = Decimal(100)
@@ -60,6 +67,9 @@ class PositionSizing(Section, frozen=True, kw_only=True):
         10_000
     )
     allow_pyramiding: Annotated[bool, key("switch", "the same as in risk: both hands on one switch")] = False
+    max_pyramid_positions: Annotated[
+        int, key("positions", "so many may have been added to at one time; 0 exactly while none may", "0", "100")
+    ] = 0
 
 
 class Liquidity(Section, frozen=True, kw_only=True):
@@ -68,6 +78,21 @@ class Liquidity(Section, frozen=True, kw_only=True):
     require_depth_mult: Annotated[
         Decimal, key("x order size", "depth within 20 bps of the mid; less moves the price against us", "1", "1000")
     ] = Decimal(10)
+
+
+class Microstructure(Section, frozen=True, kw_only=True):
+    """What a purchase may cost against the mid, at decision time."""
+
+    max_expected_slippage_bps: Annotated[
+        Decimal,
+        key(
+            "bps from the mid",
+            "half the spread and our part of 20 bps of depth; more is no price",
+            "0",
+            "500",
+            over=True,
+        ),
+    ] = Decimal(50)
 
 
 class Breakout(Section, frozen=True, kw_only=True):
@@ -94,6 +119,9 @@ class Triggers(Section, frozen=True, kw_only=True):
     """Triggers that need no regime table."""
 
     only_upside: Annotated[bool, key("switch", "whether a falling move is no signal at all")] = False
+    min_score: Annotated[
+        Decimal, key("strength x confidence, 0 to 1", "the rules strategy leaves weaker triggers alone", "0", "1")
+    ] = Decimal("0.2")
     fallback: Fallback = field(default_factory=Fallback)
     breakout: Breakout = field(default_factory=Breakout)
 
@@ -145,6 +173,7 @@ class Canary(Section, frozen=True, kw_only=True):
         list[Annotated[str, key("T1, T2 or T3", "a tier", pattern="T[123]")]], key("tiers", "where it may be tried")
     ] = field(default_factory=lambda: ["T1", "T2"])
     size_multiplier: Annotated[Decimal, key("x size", "it is meant to be small", "0", "1", over=True)] = Decimal("0.25")
+    maker_only: Annotated[bool, key("switch", "a try that has to take was none: only post-only orders are made")] = True
     min_depth_usd: CanaryDepths = field(default_factory=CanaryDepths)
 
 
@@ -181,6 +210,9 @@ class Strategy(Section, frozen=True, kw_only=True):
         Decimal, key("% in 24 h", "a fall of this much is bought as a dip", "0", "100", over=True)
     ] = Decimal(3)
     max_new_positions_per_cycle: Annotated[int, key("positions", "one cycle sees one market", "1", "100")] = 1
+    prefer_add_to_existing: Annotated[
+        bool, key("switch", "of proposals of like conviction adds are judged before new positions")
+    ] = True
     conviction_weights: ConvictionWeights = field(default_factory=ConvictionWeights)
     min_conviction_by_regime: dict[str, Annotated[Decimal, key("0 to 1", "the threshold of that regime", "0", "1")]] = (
         field(default_factory=dict)
@@ -207,6 +239,7 @@ class RegimeRow(Section, frozen=True, kw_only=True):
 class Regimes(Section, frozen=True, kw_only=True):
     """The regime table."""
 
+    enabled: Annotated[bool, key("switch", "false: the market is held for chop, whatever it does")] = True
     bull: RegimeRow
     chop: RegimeRow
     bear: RegimeRow
@@ -231,6 +264,9 @@ class Execution(Section, frozen=True, kw_only=True):
     ] = Decimal(10)
     allow_min_bump_in_risk: Annotated[
         bool, key("switch", "whether a request below the minimum becomes the minimum")
+    ] = False
+    clamp_small_trades: Annotated[
+        bool, key("switch", "whether a proposal below the minimum is raised to it, then to meet every cap")
     ] = False
     hard_max_spread_bps: Annotated[Decimal, key("bps", "a wider spread is not paid", "0", "1000", over=True)] = Decimal(
         80
@@ -302,6 +338,7 @@ class PolicyFile(Section, frozen=True, kw_only=True):
     exits: Exits
     position_sizing: PositionSizing
     liquidity: Liquidity
+    microstructure: Microstructure = field(default_factory=Microstructure)
     triggers: Triggers
     strategy: Strategy
     regime: Regimes

@@ -81,12 +81,15 @@ class Risk(Section, frozen=True, kw_only=True):
     per_symbol_trade_spacing_seconds: Annotated[int, key("s", "the same on one product", "0", "86400")] = 900
     cooldown_after_loss_trades: Annotated[int, key("losses in a row", "then entries rest", "1", "20")] = 3
     cooldown_minutes: Annotated[int, key("min", "how long they rest", "0", "1440")] = 60
+    per_symbol_cooldown_enabled: Annotated[
+        bool, key("switch", "false: fills, gains, losses and stops cool nothing down; refused orders still do")
+    ] = True
     per_symbol_cooldown_minutes: Annotated[
         int, key("min", "no entry on a product after any fill of it", "0", "1440")
     ] = 30
-    per_symbol_cooldown_win_minutes: Annotated[int, key("min", "no re-entry after a gain", "1", "1440")] = 10
-    per_symbol_cooldown_loss_minutes: Annotated[int, key("min", "no re-entry after a loss", "1", "1440")] = 60
-    per_symbol_cooldown_after_stop: Annotated[int, key("min", "no re-entry after a stop", "1", "1440")] = 120
+    per_symbol_cooldown_win_minutes: Annotated[int, key("min", "no re-entry after a gain", "0", "1440")] = 10
+    per_symbol_cooldown_loss_minutes: Annotated[int, key("min", "no re-entry after a loss", "0", "1440")] = 60
+    per_symbol_cooldown_after_stop: Annotated[int, key("min", "no re-entry after a stop", "0", "1440")] = 120
     min_trade_notional_usd: Annotated[
         Decimal,
         key("USD, net of fees", "smaller entries lose to fees; from the risk profile", "0", "1000000", over=True),
@@ -99,6 +102,9 @@ class Risk(Section, frozen=True, kw_only=True):
     take_profit_pct: Annotated[
         Decimal, key("% of entry price", "target of a position without its own", "0", "1000", over=True)
     ] = Decimal(12)
+    count_open_orders_in_cap: Annotated[
+        bool, key("switch", "whether a working purchase takes a slot; the caps in per cent count it in any case")
+    ] = True
     count_external_positions: Annotated[
         bool, key("switch", "whether coins that are not ours use up the caps; they fall with ours")
     ] = True
@@ -150,6 +156,13 @@ class CircuitBreakers(Section, frozen=True, kw_only=True):
         Decimal, key("% a year", "no entries while the reference moves more", "0", "1000", over=True)
     ] = Decimal(150)
     volatility_lookback_hours: Annotated[int, key("hourly bars", "which volatility is taken of", "3", "167")] = 24
+    min_eligible_assets: Annotated[
+        int,
+        key(
+            "products", "fewer eligible ones: no entries; of it and universe.min_eligible_assets the larger", "1", "100"
+        ),
+    ] = 2
+    pause_on_rate_limit: Annotated[bool, key("switch", "false goes on buying after the venue said too many")] = True
     rate_limit_cooldown_seconds: Annotated[int, key("s", "no entries after the venue said too many", "0", "3600")] = 60
     check_price_outliers: Annotated[bool, key("switch", "false lets far closes on thin volume trigger")] = True
     enable_atr_filter: Annotated[bool, key("switch", "false lets sleepy assets trigger")] = True

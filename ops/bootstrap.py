@@ -87,7 +87,7 @@ def create() -> None:
 def explain(output: str) -> str:
     """Turns pip's output into one line that says what to do."""
     if "DO NOT MATCH THE HASHES" in output:
-        return "a downloaded package differs from its hash in requirements.lock: do not use this package index"
+        return "a downloaded package differs from its hash in the lock: do not use this package index"
     if any(sign in output for sign in NETWORK_SIGNS):
         return "no package index could be reached; connect to a network or let pip's configuration name a mirror"
     errors = [line for line in output.splitlines() if line.startswith("ERROR")]

@@ -48,6 +48,7 @@ VERBS: tuple[str, ...] = (
     "drill",
     "venue",
     "verify",
+    "simulate",
     "test",
     "bench",
 )

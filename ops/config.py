@@ -3,9 +3,11 @@
 `show` tells every effective value and where it comes from; `check` tells all that is wrong, exit 4; `schema` prints a
 JSON Schema for editors; `diff DIR` tells what a candidate would loosen or tighten; `apply DIR` puts it in the place of
 the five files and keeps the old ones as a version below STATE/config/; `rollback [N]` puts a version back; `recover`
-ends an exchange that was cut short. The profiles beside the files stay as they are.
+ends an exchange that was cut short. The profiles beside the files stay as they are. What loosens needs --confirm.
 
-`apply` and `rollback` are refused while a desk of this installation runs: stop it first. What loosens needs --confirm.
+Under a running trader `apply` and `rollback` first ask its actors: one that could not go on vetoes with a reason, exit
+4, and nothing was changed. Else the files are exchanged, the desk makes way for one that loads them, nothing resting
+and positions kept, and the verb waits until that one is armed; 5 when it is not in time.
 """
 
 import argparse
@@ -46,9 +48,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     diff = _action(actions, "diff", _diff, "what a candidate changes, and what of it loosens")
     diff.add_argument("folder", type=_folder, metavar="DIR")
     add_json(diff)
-    apply = _action(actions, "apply", config_change.apply, "exchange the five files; refused while a desk runs")
+    apply = _action(actions, "apply", config_change.apply, "exchange the five files, also under a running trader")
     apply.add_argument("folder", type=_folder, metavar="DIR")
-    rollback = _action(actions, "rollback", config_change.rollback, "put a version back; refused while a desk runs")
+    rollback = _action(actions, "rollback", config_change.rollback, "put a version back, also under a running trader")
     rollback.add_argument("number", nargs="?", type=int, metavar="N", help="default: the one before the newest")
     for change in (apply, rollback):
         add_json(change)

@@ -3,8 +3,11 @@
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 import msgspec
+
+T = TypeVar("T")
 
 
 def note(text: str) -> None:
@@ -38,6 +41,18 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title:
     for line in cells:
         table.add_row(*(Text(cell) for cell in line))
     Console().print(table)
+
+
+def tracked(items: Iterable[T], total: int, text: str) -> Iterator[T]:
+    """Hands on each item as it comes; on a terminal with a bar and the time that is left."""
+    if not sys.stderr.isatty():
+        note(f"{text} ...")
+        yield from items
+        return
+    from rich.console import Console  # noqa: PLC0415 - as above
+    from rich.progress import track  # noqa: PLC0415
+
+    yield from track(items, description=text, total=total, console=Console(stderr=True))
 
 
 @contextmanager

@@ -58,24 +58,27 @@ def _allowed(mode: str, venue: str) -> None:
         raise VerbError(text, Exit.REFUSED)
 
 
-def _configuration(args: argparse.Namespace, mode: str, profile: str) -> Loaded:
-    overrides = {"app.mode": mode}
-    for option, key in (("metrics_port", "metrics_port"), ("health_port", "healthcheck_port")):
-        port = getattr(args, option)
-        if port is not None:
-            overrides[f"app.monitoring.{key}"] = str(port)
+def _configuration(args: argparse.Namespace, mode: str, profile: str, *, under_way: bool = False) -> Loaded:
+    said = _overrides(args, mode)
     try:
-        return load(args.config, profile=profile, overrides=overrides, environ=os.environ)
+        return load(args.config, profile=profile, overrides=said, environ=os.environ, under_way=under_way)
     except ConfigError as error:
         raise VerbError(f"the configuration is refused:\n{error}", Exit.REFUSED) from None
 
 
-def _found(args: argparse.Namespace, mode: str, profile: str) -> str:
-    """The hash that such a run would have now; a word where it would be refused."""
+def _overrides(args: argparse.Namespace, mode: str) -> dict[str, str]:
+    """What the options of this run say over the files."""
+    ports = (("metrics_port", args.metrics_port), ("healthcheck_port", args.health_port))
+    said = {f"app.monitoring.{key}": str(port) for key, port in ports if port is not None}
+    return {"app.mode": mode, **said}
+
+
+def _again(args: argparse.Namespace, mode: str, profile: str) -> "Plan | None":
+    """The same run by what the files say now; None where they are refused."""
     try:
-        return _configuration(args, mode, profile).policy.config_hash
+        return _plan(args, mode, profile, _configuration(args, mode, profile, under_way=True))
     except VerbError:
-        return "refused"
+        return None
 
 
 def _tell(loaded: Loaded) -> None:
@@ -99,7 +102,10 @@ def _plan(args: argparse.Namespace, mode: str, profile: str, loaded: Loaded) -> 
         overlay=tuple(str(change) for change in loaded.changes),
         variables=loaded.applied,
         policy=loaded.policy,
-        found=partial(_found, args, mode, profile),
+        again=partial(_again, args, mode, profile),
+        config_dir=args.config.resolve(),
+        overrides=tuple(_overrides(args, mode).items()),
+        environment=tuple((name, os.environ[name]) for name in loaded.applied),
         market=_from_here(args.market),
         seed=args.seed,
         cash=args.cash,

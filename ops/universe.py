@@ -24,9 +24,21 @@ def main(args: argparse.Namespace) -> int:
         return Exit.DONE
     note(f"regime {found['regime'] or 'not known yet'}, {len(found['eligible'])} eligible")
     print_table(COLUMNS, [*map(_eligible, found["eligible"]), *map(_excluded, found["excluded"])], title="universe")
+    _discovered(found["discovery"])
     for flag in found["flags"]:
         note(f"banned: {flag['product_id']} for {flag['reason']} until {flag['expires_at']}, by {flag['by']}")
     return Exit.DONE
+
+
+def _discovered(found: dict[str, Any] | None) -> None:
+    """What the start has found, where products are not configured; every left-out product stands in the JSON."""
+    if found is None:
+        return
+    count = sum(len(products) for products in found["tiers"].values())
+    because = f" ({found['detail']})" if found["detail"] else ""
+    note(
+        f"{count} products found at {found['at']}, source {found['source']}{because}; {len(found['left_out'])} left out"
+    )
 
 
 def _eligible(row: dict[str, Any]) -> tuple[object, ...]:

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import msgspec
 
-from protocol import control, journal, lifecycle, market, orders, portfolio, risk, strategy, venue
+from protocol import control, discovery, journal, lifecycle, market, orders, portfolio, risk, shadow, strategy, venue
 from protocol.base import Message
 
 SCHEMA_VERSION = 1
@@ -23,10 +23,12 @@ AnyMessage = (
     lifecycle.LifecycleMessage
     | market.MarketMessage
     | orders.OrderMessage
+    | shadow.ShadowOrder
     | venue.VenueMessage
     | portfolio.PortfolioMessage
     | risk.RiskMessage
     | strategy.StrategyMessage
+    | discovery.UniverseDiscovered
     | journal.JournalMessage
     | control.ControlMessage
 )

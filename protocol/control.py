@@ -4,7 +4,11 @@ from decimal import Decimal
 from typing import ClassVar
 
 from protocol.base import Effect, Lane, Message, Value
+from protocol.ids import ProductId
 from protocol.orders import Side
+
+TAKE_UP = 76
+"""Exit code of a desk that made way for one with the configuration that it was asked to take up."""
 
 
 class Request(Message, frozen=True, kw_only=True):
@@ -129,6 +133,39 @@ class DriftFound(Request, frozen=True, kw_only=True, tag="control.drift_found"):
     found: str
 
 
+class ProposeConfig(Request, frozen=True, kw_only=True, tag="control.propose_config"):
+    """May this configuration come into force under what is held and under way now? Changes nothing.
+
+    `before` is the hash of what it is to replace; `products` are those that it trades; `fixed` are its values
+    of what belongs to the whole run (`launch.fixed`).
+    """
+
+    config_hash: str
+    before: str
+    products: tuple[ProductId, ...]
+    fixed: tuple[tuple[str, str], ...]
+
+
+class TakeUpConfig(ProposeConfig, frozen=True, kw_only=True, tag="control.take_up_config"):
+    """The files are exchanged: make way for a desk that loads them, unless something speaks against it by now.
+
+    The record of the exchange: the number kept, None where the files were in place already; `what` was asked, what was
+    `said` for it, and which figures of risk it moves.
+    """
+
+    version: int | None
+    what: str
+    said: str = ""
+    risk: tuple[str, ...] = ()
+
+
+class Veto(Value, frozen=True, kw_only=True):
+    """Who does not take up a configuration, and why."""
+
+    actor: str
+    reason: str
+
+
 class SweepProgress(Value, frozen=True, kw_only=True):
     """How far a kill or sweep has come; times in seconds after its cause, None while not reached."""
 
@@ -195,6 +232,8 @@ ControlRequest = (
     | DrillLoad
     | Shutdown
     | DriftFound
+    | ProposeConfig
+    | TakeUpConfig
 )
 
 
@@ -204,6 +243,86 @@ class Asked(Message, frozen=True, kw_only=True, tag="control.asked"):
     lane: ClassVar[Lane] = Lane.CONTROL
     connection: int
     request: ControlRequest
+
+
+class JudgeConfig(Message, frozen=True, kw_only=True, tag="control.judge_config"):
+    """Control to whoever holds something: could you go on under it? Answered by `ConfigJudged` to `reply_to`.
+
+    `products` are those that the next desk feeds, `dropped` those of today that it no longer has.
+    """
+
+    request_id: str
+    reply_to: str
+    products: tuple[ProductId, ...]
+    dropped: tuple[ProductId, ...]
+
+
+class ConfigJudged(Message, frozen=True, kw_only=True, tag="control.config_judged"):
+    """The answer of `actor`: one reason for each thing that it could not go on with."""
+
+    request_id: str
+    actor: str
+    reasons: tuple[str, ...]
+
+
+class ConfigTakenUp(Message, frozen=True, kw_only=True, tag="control.config_taken_up"):
+    """On record when a desk makes way: who exchanged the configuration, for what, and what it may lose now.
+
+    Hashes are those of the run; `version` is None where the files were in place already.
+    """
+
+    by: str
+    version: int | None
+    before: str
+    after: str
+    risk: tuple[str, ...]
+    what: str
+    said: str
+
+
+class ConfigFollowed(Message, frozen=True, kw_only=True, tag="control.config_followed"):
+    """On record at each start of a desk: the configuration that it follows."""
+
+    config_hash: str
+    profile: str
+    mode: str
+
+
+class RunEvidence(Message, frozen=True, kw_only=True, tag="control.run_evidence"):
+    """On record each hour and when a desk begins to leave: what its run tells the ladder (requirements §3).
+
+    `market`: synthetic, tape or mirror; of PAPER only mirror hours count. `resident_bytes`: of the desk's process at
+    its end; None: not measured. `ended`: it was asked to leave.
+    """
+
+    mode: str
+    venue: str
+    market: str
+    config_hash: str
+    from_ns: int
+    until_ns: int
+    cycles: int
+    cycles_expected: int
+    resident_bytes: int | None
+    ended: bool
+
+
+class KillEvidence(Message, frozen=True, kw_only=True, tag="control.kill_evidence"):
+    """On record when a kill is rearmed: how it went, in seconds after its cause (requirements §3); None: not reached.
+
+    `reason`, `by` and `at_ns` are the kill's; `unresolved` counts requests whose outcome nobody knew at its end.
+    """
+
+    reason: str
+    by: str
+    at_ns: int
+    detected_s: float | None
+    last_cancel_s: float | None
+    empty_s: float | None
+    cancelled: int
+    unresolved: int
+    rearmed_by: str
+    said: str
 
 
 class WatchdogAnswered(Message, frozen=True, kw_only=True, tag="control.watchdog_answered"):
@@ -218,7 +337,8 @@ class Pages(Message, frozen=True, kw_only=True, tag="control.pages"):
     """What the shared pages and the watchdog say: told at every change and each second.
 
     `epoch` is the page's; `latch` the watchdog's word about the kill latch, None while it has not been heard.
-    `wall_ahead_ns`: how far the wall clock has moved away from the desk's own since the start.
+    `wall_ahead_ns`: how far the wall clock has moved away from the desk's own since the start. `resident_bytes`: this
+    process's memory; None: not measured.
     """
 
     lane: ClassVar[Lane] = Lane.CONTROL
@@ -227,6 +347,7 @@ class Pages(Message, frozen=True, kw_only=True, tag="control.pages"):
     latch: Latch | None
     kill_file: bool
     wall_ahead_ns: int = 0
+    resident_bytes: int | None = None
 
 
 class Answer(Effect, frozen=True, kw_only=True, tag="control.answer"):
@@ -251,9 +372,25 @@ class Arm(Effect, frozen=True, kw_only=True, tag="control.arm"):
 
 
 class Leave(Effect, frozen=True, kw_only=True, tag="control.leave"):
-    """End this process with `code` (0: stopped with nothing resting; 75: the epoch was revoked)."""
+    """End this process with `code` (0: stopped with nothing resting; 75: the epoch was revoked; 76: make way).
+
+    `config_hash`, with 76: the configuration that was accepted.
+    """
 
     code: int
+    config_hash: str = ""
 
 
-ControlMessage = ControlRequest | Reply | Asked | WatchdogAnswered | Pages
+ControlMessage = (
+    ControlRequest
+    | Reply
+    | Asked
+    | WatchdogAnswered
+    | Pages
+    | JudgeConfig
+    | ConfigJudged
+    | ConfigTakenUp
+    | ConfigFollowed
+    | RunEvidence
+    | KillEvidence
+)

@@ -25,6 +25,7 @@ class NoTrade(Enum):
     SLOTS_TAKEN = "max_open_positions_saturated"
     ALL_BLOCKED = "all_proposals_blocked_by_risk"
     NOTHING_PLACED = "no_orders_after_execution_filter"
+    WEEKEND = "weekend"
     NO_DATA = "data_unavailable"
     EXCEPTION = "exception"
 
@@ -132,6 +133,7 @@ _ACTS = {
     Reason.ACCOUNTING_MISMATCH: "act: compare ledger and venue, then rebuild the positions",
     Reason.MAX_DRAWDOWN: "act: reset the peak",
     Reason.OPERATOR_PAUSE: "act: resume",
+    Reason.GOVERNANCE: "act: governance.live_trading_enabled, when people want real trades again",
     Reason.DAILY_STOP: "wait until the next UTC day",
     Reason.WEEKLY_STOP: "wait until Monday, 00:00 UTC",
     Reason.CREDENTIALS: "act: see to the key; a good signed probe clears it",

@@ -10,6 +10,7 @@ MINUTE_NS = 60 * SECOND_NS
 HOUR_NS = 60 * MINUTE_NS
 DAY_NS = 24 * HOUR_NS
 _EPOCH_WEEKDAY = 3  # 1970-01-01 was a Thursday; Monday is 0
+_SATURDAY = 5
 
 
 class Calendar(Value, frozen=True, kw_only=True):
@@ -61,6 +62,11 @@ def iso(at_ns: int) -> str:
 def day_key(at_ns: int) -> str:
     """The UTC day, `YYYY-MM-DD`; it rolls over at 00:00."""
     return iso(at_ns)[:10]
+
+
+def is_weekend(at_ns: int) -> bool:
+    """Whether it is a Saturday or Sunday, UTC."""
+    return (at_ns // DAY_NS + _EPOCH_WEEKDAY) % 7 >= _SATURDAY
 
 
 def week_key(at_ns: int) -> str:

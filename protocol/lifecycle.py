@@ -13,10 +13,10 @@ class StoreRecord(Value, frozen=True, kw_only=True):
 
 
 class Load(Message, frozen=True, kw_only=True, tag="lifecycle.load"):
-    """Ask the recorder for every record below `prefix`; answered with `Recover` to `reply_to`."""
+    """Ask the recorder for every record below `prefixes`; answered with `Recover` to `reply_to`."""
 
     lane: ClassVar[Lane] = Lane.CONTROL
-    prefix: str
+    prefixes: tuple[str, ...]
     reply_to: str
 
 

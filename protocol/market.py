@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from protocol.base import Lane, Message, Value
 from protocol.ids import ProductId
+from protocol.instants import SECOND_NS
 
 
 class FeedStatus(Enum):
@@ -15,6 +16,15 @@ class FeedStatus(Enum):
     SYNCING = "syncing"
     LIVE = "live"
     STALE = "stale"
+
+
+AHEAD_NS = SECOND_NS
+"""So far ahead of the venue's clock a stamp may be, for our measure of that clock is not exact."""
+
+
+def off_ns(age_ns: int, limit_ns: int) -> tuple[int, int]:
+    """How far a stamp is off, and how far it may be: it is old, or (a negative age) from the future."""
+    return (age_ns, limit_ns) if age_ns >= 0 else (-age_ns, AHEAD_NS)
 
 
 class Quote(Message, frozen=True, kw_only=True, tag="market.quote"):
@@ -48,6 +58,20 @@ class Quote(Message, frozen=True, kw_only=True, tag="market.quote"):
         """One per product."""
         return self.product_id
 
+    def age_ns(self, now_ns: int, clock_offset_ns: int) -> int:
+        """How old it is on the venue's clock, which alone its stamps are of (requirements ST1).
+
+        Args:
+            now_ns: our clock.
+            clock_offset_ns: the venue's clock minus ours, as `VenueHealth` tells it; 0 while it was not measured.
+        """
+        return now_ns + clock_offset_ns - self.fresh_ns
+
+    def young(self, now_ns: int, clock_offset_ns: int, limit_ns: int) -> bool:
+        """Whether its age is within `limit_ns`; one from the future is as bad as an old one (execution.md §3)."""
+        off, most = off_ns(self.age_ns(now_ns, clock_offset_ns), limit_ns)
+        return off <= most
+
     @property
     def mid(self) -> Decimal:
         """Half way between bid and ask."""
@@ -66,6 +90,12 @@ class FeedState(Message, frozen=True, kw_only=True, tag="market.feed_state"):
     status: FeedStatus
     detail: str
     at_ns: int
+
+
+class FactsWanted(Message, frozen=True, kw_only=True, tag="market.facts_wanted"):
+    """A room that began anew to one that tells it things once: tell me again what holds. Silence: nothing does yet."""
+
+    reply_to: str
 
 
 class PublicTrade(Message, frozen=True, kw_only=True, tag="market.trade"):
@@ -158,4 +188,4 @@ class ProductsKnown(Message, frozen=True, kw_only=True, tag="market.products"):
     at_ns: int
 
 
-MarketMessage = Quote | FeedState | PublicTrade | CandleClosed | CandleHistory | ProductsKnown
+MarketMessage = Quote | FeedState | FactsWanted | PublicTrade | CandleClosed | CandleHistory | ProductsKnown

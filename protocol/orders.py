@@ -86,7 +86,8 @@ class Intent(Value, frozen=True, kw_only=True):
 
     Exactly one of `base_size` and `quote_size` is given (`quote_size`: spend or raise that much quote currency).
     `bid`/`ask` are the decision's quote, vouched for last at `quote_ns` (0: not told); no request may leave after
-    `not_after_ns`. `correlation` runs from the proposal through orders and fills to PnL.
+    `not_after_ns`. `correlation` runs from the proposal through orders and fills to PnL. `maker_only`: no order of it
+    may take, whatever its steps are.
     """
 
     correlation: str
@@ -106,6 +107,8 @@ class Intent(Value, frozen=True, kw_only=True):
     exit_code: str = ""
     by: str = ""
     quote_ns: int = 0
+    maker_only: bool = False
+    conviction: float = 0.0
 
 
 class OrderSpec(Value, frozen=True, kw_only=True):
@@ -231,6 +234,7 @@ class VenueOrder(Value, frozen=True, kw_only=True):
     base_size: Decimal | None = None
     created_ns: int = 0
     reason: str = ""
+    quote_size: Decimal | None = None
 
 
 class OrderReported(Message, frozen=True, kw_only=True, tag="orders.reported"):
@@ -289,17 +293,6 @@ class IntentDone(Message, frozen=True, kw_only=True, tag="orders.intent_done"):
     outcome: str
 
 
-class ShadowOrder(Message, frozen=True, kw_only=True, tag="orders.shadow"):
-    """DRY_RUN: the order that would have been placed, on record instead of at the venue (execution.md §11)."""
-
-    spec: OrderSpec
-    correlation: str
-    strategy: str
-    bid: Decimal
-    ask: Decimal
-    at_ns: int
-
-
 class CancelStrategy(Message, frozen=True, kw_only=True, tag="orders.cancel_strategy"):
     """To the desk: this strategy is off; every entry of its that is under way ends, its orders are cancelled."""
 
@@ -337,7 +330,6 @@ OrderMessage = (
     | OrderUpdate
     | OrderBooked
     | IntentDone
-    | ShadowOrder
     | CancelStrategy
     | Drain
     | Drained

@@ -9,11 +9,12 @@ from decimal import Decimal
 from enum import Enum
 
 from protocol.base import Value
-from protocol.ids import ProductId
 from protocol.policy_strategy import StrategyPolicy
+from protocol.policy_triggers import AutoTunePolicy, TriggerPolicy
+from protocol.policy_universe import OTHER_THEME, UniversePolicy
 from protocol.strategy import Regime
 
-OTHER_THEME = "OTHER"
+_LEAST_CONFIDENCE = Decimal("0.6")  # of a trigger that is proposed at all
 
 
 class Mode(Enum):
@@ -51,7 +52,9 @@ class RiskPolicy(Value, frozen=True, kw_only=True):
 
     `daily_stop_pnl_pct` and `weekly_stop_pnl_pct` are zero or negative; reaching one stops.
     `managed_position_tag` is the prefix of our client order ids, without its dash. `allow_pyramiding`: a position may
-    be added to; `allow_adds_when_over_cap`: also while every slot is taken.
+    be added to, `max_pyramid_positions` of them at one time; `allow_adds_when_over_cap`: also while every slot is
+    taken; `adds_first`: of proposals of like conviction. A cooldown of 0 s is none. `orders_take_slots`: working
+    purchases do.
     """
 
     risk_profile: str
@@ -89,6 +92,10 @@ class RiskPolicy(Value, frozen=True, kw_only=True):
     pyramid_cooldown_s: int
     max_adds_per_asset_per_day: int
     allow_adds_when_over_cap: bool
+    max_pyramid_positions: int
+    adds_first: bool
+    orders_take_slots: bool
+    max_expected_slippage_bps: Decimal
 
     def theme_cap_pct(self, theme: str) -> Decimal:
         """The cap of a theme; one that is not named has the cap of OTHER, and nothing where that is missing too."""
@@ -129,8 +136,10 @@ class ExitPolicy(Value, frozen=True, kw_only=True):
     """When and how positions are left (execution.md §10).
 
     `default_*` serve positions without targets of their own. `trailing_stop_pct` None: no trailing stop.
-    `slippage_tolerance_bps` is how far through the bid the first try goes; each of `retry_steps` adds `retry_step_bps`.
+    `at_market`: every try is a market order. Else `slippage_tolerance_bps` is how far through the bid the first try
+    goes; each of `retry_steps` adds `retry_step_bps`.
     `crash_stop_mult` and `bull_target_mult` scale the distances to stop and target while such a regime lasts.
+    `tier3_*` bound positions of tier 3: how far below its peak, and how long; None: not at all.
     """
 
     check_stop_loss: bool
@@ -138,7 +147,9 @@ class ExitPolicy(Value, frozen=True, kw_only=True):
     check_max_hold: bool
     default_stop_loss_pct: Decimal
     default_take_profit_pct: Decimal
+    default_max_hold_s: int
     trailing_stop_pct: Decimal | None
+    at_market: bool
     slippage_tolerance_bps: Decimal
     retry_every_s: float
     retry_step_bps: Decimal
@@ -146,103 +157,8 @@ class ExitPolicy(Value, frozen=True, kw_only=True):
     confirm_s: float
     crash_stop_mult: Decimal
     bull_target_mult: Decimal
-
-
-class BandRow(Value, frozen=True, kw_only=True):
-    """When a product just below its volume floor may pass (pipeline.md §3, 3a). Depth against our order's size."""
-
-    lower_mult: Decimal
-    max_spread_bps: Decimal
-    min_listing_age_s: int
-    require_depth_mult: Decimal
-    slippage_budget_bps: Decimal
-
-
-class TierRow(Value, frozen=True, kw_only=True):
-    """One tier's products and floors, the tighter of the tier's and the global ones.
-
-    `force_eligible` skip the volume floor; `band` None: the tier has no rule of its own for near misses.
-    `max_allocation_pct` is of NAV, before the regime's multiplier.
-    """
-
-    tier: int
-    products: tuple[ProductId, ...]
-    min_24h_volume_usd: Decimal
-    max_spread_bps: Decimal
-    min_depth_usd: Decimal
-    max_allocation_pct: Decimal = Decimal(100)
-    force_eligible: tuple[ProductId, ...] = ()
-    band: BandRow | None = None
-
-
-class TierScale(Value, frozen=True, kw_only=True):
-    """What one regime makes of tiers 1, 2, 3 (zero: excluded) and of the volume floors (None: nothing is eligible)."""
-
-    regime: Regime
-    allocation_mults: tuple[Decimal, Decimal, Decimal]
-    volume_mult: Decimal | None
-
-
-TierScales = tuple[TierScale, TierScale, TierScale, TierScale]
-
-
-class NearMiss(Value, frozen=True, kw_only=True):
-    """How far below a floor of volume or depth, as a share of it, how many products of a tier may pass."""
-
-    tolerance_share: Decimal
-    max_per_tier: int
-
-
-class VolumeSteps(Value, frozen=True, kw_only=True):
-    """When volume makes a product come or go: multiples of the floor, and builds in a row."""
-
-    enter_mult: Decimal
-    exit_mult: Decimal
-    enter_builds: int
-    exit_builds: int
-
-
-class Theme(Value, frozen=True, kw_only=True):
-    """The products that move together."""
-
-    name: str
-    products: tuple[ProductId, ...]
-
-
-class UniversePolicy(Value, frozen=True, kw_only=True):
-    """Who may be traded at all. Depth is bid plus ask side within 20 bps of the mid, USD.
-
-    `near_miss` None: a floor is a floor. `red_flags` are the reasons for which a product may be banned, for `ban_s`.
-    """
-
-    tiers: tuple[TierRow, TierRow, TierRow]
-    themes: tuple[Theme, ...]
-    never_trade: tuple[ProductId, ...]
-    min_eligible_assets: int
-    refresh_s: int
-    products_cache_s: int
-    near_miss: NearMiss | None
-    volume_steps: VolumeSteps
-    scales: TierScales
-    red_flags: tuple[str, ...]
-    ban_s: int
-
-    @property
-    def products(self) -> tuple[ProductId, ...]:
-        """Every product of every tier, in order."""
-        return tuple(product for row in self.tiers for product in row.products)
-
-    def tier_of(self, product: str) -> int | None:
-        """The tier of a product; None when it stands in none."""
-        return next((row.tier for row in self.tiers if product in row.products), None)
-
-    def scale(self, regime: Regime) -> TierScale:
-        """What a regime makes of the tiers."""
-        return next(row for row in self.scales if row.regime is regime)
-
-    def theme_of(self, product: str) -> str:
-        """The theme of a product; OTHER when it stands in none."""
-        return next((theme.name for theme in self.themes if product in theme.products), OTHER_THEME)
+    tier3_drawdown_pct: Decimal | None = None
+    tier3_max_hold_s: int | None = None
 
 
 class RegimeRow(Value, frozen=True, kw_only=True):
@@ -259,91 +175,14 @@ class RegimeRow(Value, frozen=True, kw_only=True):
 
 
 class RegimePolicy(Value, frozen=True, kw_only=True):
-    """The regime table: all four regimes."""
+    """The regime table: all four regimes. Not `enabled`: nothing is detected, and the row of chop holds."""
 
     rows: tuple[RegimeRow, RegimeRow, RegimeRow, RegimeRow]
+    enabled: bool = True
 
     def row(self, regime: Regime) -> RegimeRow:
         """The table's row for a regime."""
         return next(row for row in self.rows if row.regime is regime)
-
-
-class ThresholdRow(Value, frozen=True, kw_only=True):
-    """Trigger thresholds of one regime: absolute moves in per cent, volume against its mean, ATR against its median."""
-
-    regime: Regime
-    move_15m_pct: float
-    move_60m_pct: float
-    volume_ratio: float
-    atr_min_mult: float
-
-
-class TrendFilter(Value, frozen=True, kw_only=True):
-    """What a reversal's trend must show: the slope, per cent an hour over `slope_h`, of the EMA of `ema_h` closes."""
-
-    ema_h: int
-    slope_h: int
-    min_slope_pct_h: float
-
-
-class FallbackScan(Value, frozen=True, kw_only=True):
-    """After more than `min_streak` scans without a trigger price moves shrink by `relax_share`; `max_new` are kept."""
-
-    enabled: bool
-    min_streak: int
-    relax_share: float
-    max_new: int
-    allow_downside: bool
-
-
-class ModularSignals(Value, frozen=True, kw_only=True):
-    """The signals of 15-minute candles alone; thresholds in per cent, the first of them in bull and bear."""
-
-    enabled: bool
-    momentum_trending_pct: float
-    momentum_pct: float
-    deviation_pct: float
-
-
-class AutoTunePolicy(Value, frozen=True, kw_only=True):
-    """Loosening after cycles without a trigger (pipeline.md §9). Deltas are negative; `allowed`: in this mode."""
-
-    allowed: bool
-    zero_trigger_cycles: int
-    move_15m_delta_pct: float
-    move_60m_delta_pct: float
-    min_conviction_delta: float
-    move_15m_floor_pct: float
-    move_60m_floor_pct: float
-    min_conviction_floor: float
-
-
-class TriggerPolicy(Value, frozen=True, kw_only=True):
-    """When triggers fire (pipeline.md §5). Scores and confidences are 0 to 1. A crash has no thresholds."""
-
-    thresholds: tuple[ThresholdRow, ...]
-    breakout_lookback_h: int
-    max_triggers_per_cycle: int
-    min_score: float
-    min_confidence: float
-    only_upside: bool
-    outlier_enabled: bool
-    outlier_max_deviation_pct: float
-    outlier_min_volume_ratio: float
-    outlier_lookback_bars: int
-    atr_filter_enabled: bool
-    atr_lookback_bars: int
-    synthetic_minutes_max_pct: float
-    trend: TrendFilter
-    bounce_min_pct: float
-    z_max: float
-    z_lookback_h: int
-    fallback: FallbackScan
-    modular: ModularSignals
-
-    def threshold(self, regime: Regime) -> ThresholdRow | None:
-        """The thresholds of a regime; None where no trigger may fire."""
-        return next((row for row in self.thresholds if row.regime is regime), None)
 
 
 class StalenessPolicy(Value, frozen=True, kw_only=True):
@@ -374,12 +213,17 @@ class BreakerPolicy(Value, frozen=True, kw_only=True):
 
 
 class LoopPolicy(Value, frozen=True, kw_only=True):
-    """The decision cycle's rhythm. Jitter is added, never subtracted; back-off when a cycle used too much of it."""
+    """The decision cycle's rhythm. Jitter is added, never subtracted; back-off when a cycle used too much of it.
+
+    `weekends`: proposals are asked for on Saturdays and Sundays too, of a clock that is `offset_s` ahead of UTC.
+    """
 
     interval_s: float
     jitter_pct: float
     target_utilization_pct: float
     backoff_s: float
+    weekends: bool = True
+    offset_s: int = 0
 
 
 class LaneRate(Value, frozen=True, kw_only=True):
@@ -448,3 +292,25 @@ class Policy(Value, frozen=True, kw_only=True):
     auth: Auth
     monitoring: Monitoring
     ignore_assets: tuple[str, ...] = ()
+
+    @property
+    def tier1_ceiling_pct(self) -> Decimal:
+        """The largest position in tier 1 of a neutral market, per cent of NAV: its tier's cap, and its theme's."""
+        neutral = self.regime.row(Regime.CHOP).position_size_multiplier
+        universe = self.universe
+        themes = {universe.theme_of(product) for product in universe.tiers[0].products}
+        if universe.discovery is not None and universe.found is None:  # what will be found may belong to any theme
+            themes = {row.theme for row in self.risk.theme_caps}
+        caps = [self.risk.theme_cap_pct(theme) * min(neutral, Decimal(1)) for theme in themes]
+        return min([self.risk.tier_cap_pct[0] * neutral, *caps])
+
+    @property
+    def least_entries_pct(self) -> tuple[tuple[int, Regime, Decimal], ...]:
+        """Entries of the least confidence, per cent of NAV: of every tier with products, in every regime that buys."""
+        found = (
+            (tier.tier, row.regime, self.strategy.tier_base_pct[tier.tier - 1] * row.position_size_multiplier)
+            for tier in self.universe.tiers
+            if self.universe.may_hold(tier)
+            for row in self.regime.rows
+        )
+        return tuple((tier, regime, pct * _LEAST_CONFIDENCE) for tier, regime, pct in found if pct > 0)

@@ -40,13 +40,17 @@ class QualityBoosts(Value, frozen=True, kw_only=True):
 
 
 class CanaryPolicy(Value, frozen=True, kw_only=True):
-    """A small purchase just below the threshold: conviction in [threshold - window, threshold), `tiers` alone."""
+    """A small purchase just below the threshold: conviction in [threshold - window, threshold), `tiers` alone.
+
+    `maker_only`: its orders are post-only, whatever the plan says.
+    """
 
     enabled: bool
     window: float
     tiers: tuple[int, ...]
     size_mult: Decimal
     min_depth_usd: tuple[Decimal, Decimal, Decimal]
+    maker_only: bool = True
 
 
 class WildMarket(Value, frozen=True, kw_only=True):
@@ -76,7 +80,8 @@ class StrategyPolicy(Value, frozen=True, kw_only=True):
     """Sizing and conviction of the rules strategy, and aggregation (pipeline.md §6, §8).
 
     `tier_base_pct` is the base size for tiers 1, 2, 3. Weights and conviction are 0 to 1. `reversal_signs`: how many
-    signs a reversal needs; zero: none.
+    signs a reversal needs; zero: none. A trigger of less than `min_score` is left alone. `clamp_small_trades`: what is
+    proposed below the minimum is raised to it. `dedupe`: of several proposals of a product only the surest goes on.
     """
 
     strategies: tuple[StrategyRow, ...]
@@ -96,6 +101,9 @@ class StrategyPolicy(Value, frozen=True, kw_only=True):
     canary: CanaryPolicy
     wild: WildMarket
     reversion: ReversionTargets
+    min_score: float
+    clamp_small_trades: bool
+    dedupe: bool
 
     def strategy(self, name: str) -> StrategyRow | None:
         """A strategy's row; None for one that is not configured."""

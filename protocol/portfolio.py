@@ -56,6 +56,16 @@ class Holding(Value, frozen=True, kw_only=True):
     value_usd: Decimal | None
 
 
+class ForeignOrder(Value, frozen=True, kw_only=True):
+    """Somebody else's working purchase in our account: counted, never touched (execution.md §7).
+
+    `usd`: the most that it may still spend; None: nobody can say.
+    """
+
+    product_id: ProductId
+    usd: Decimal | None
+
+
 class PnlPeriods(Value, frozen=True, kw_only=True):
     """Equity at the openings of day and week, and the peak, adjusted for transfers (USD)."""
 
@@ -93,6 +103,7 @@ class PortfolioView(Message, frozen=True, kw_only=True, tag="portfolio.view"):
     ledger: tuple[LedgerTotal, ...]
     reconciled: bool
     unavailable: str = ""
+    foreign_orders: tuple[ForeignOrder, ...] = ()
 
     @property
     def daily_pnl_usd(self) -> Decimal | None:

@@ -55,6 +55,7 @@ class Reason(Enum):
     PYRAMID_DAILY_LIMIT = "pyramid_daily_limit"
     SHORTING_DISALLOWED = "shorting_disallowed"
     SCHEMA_INVALID = "schema_invalid"
+    GOVERNANCE = "governance_live_trading_disabled"
     # Beyond the canon: gates of ours that it has no word for.
     OPERATOR_PAUSE = "operator_pause"
     ACCOUNTING_MISMATCH = "accounting_mismatch"
@@ -68,6 +69,17 @@ class Reason(Enum):
     NOT_RECONCILED = "not_reconciled"
     CONFIG_DRIFT = "config_drift"
     INSUFFICIENT_FUNDS = "insufficient_funds"
+
+
+BREAKERS = (
+    *(Reason.KILL_SWITCH, Reason.DAILY_STOP, Reason.WEEKLY_STOP, Reason.MAX_DRAWDOWN, Reason.RATE_LIMIT_COOLDOWN),
+    *(Reason.API_HEALTH, Reason.EXCHANGE_UNHEALTHY, Reason.CREDENTIALS, Reason.ACCOUNTING_MISMATCH),
+    *(Reason.STORE_FAILURE, Reason.EVENT_LANE, Reason.CLOCK, Reason.WATCHDOG_ABSENT, Reason.NOT_RECONCILED),
+    *(Reason.CONFIG_DRIFT, Reason.REGIME_CRASH, Reason.INSUFFICIENT_UNIVERSE, Reason.STALE_DATA),
+    *(Reason.PRODUCT_DISABLED, Reason.LOSS_STREAK_COOLDOWN, Reason.REJECTION_BURST, Reason.EXCEPTION_BURST),
+    *(Reason.OPERATOR_PAUSE, Reason.GOVERNANCE),
+)
+"""Every code that a gate may have."""
 
 
 class Bound(Enum):
@@ -334,6 +346,7 @@ class RiskView(Message, frozen=True, kw_only=True, tag="risk.view"):
     """Trading state and exposure as of `at_ns`, for control, cycle, portfolio and metrics. Percentages of NAV.
 
     `pending` is the worst case of working purchases by product, USD. `products` are the gates of single products.
+    `starved_cells`: in how many tiers and regimes the smallest entries are not worth their fees; None: NAV is unknown.
     """
 
     lane: ClassVar[Lane] = Lane.STATE
@@ -348,6 +361,7 @@ class RiskView(Message, frozen=True, kw_only=True, tag="risk.view"):
     cooldowns: tuple[tuple[ProductId, int], ...]
     pending: tuple[tuple[ProductId, Decimal], ...] = ()
     products: tuple[Gate, ...] = ()
+    starved_cells: int | None = None
 
 
 class Alert(Message, frozen=True, kw_only=True, tag="risk.alert"):

@@ -49,7 +49,10 @@ class Asset(Value, frozen=True, kw_only=True):
 
 
 class Exclusion(Value, frozen=True, kw_only=True):
-    """Why a configured product is not eligible now: the first bound it fails, value against limit; and all of them."""
+    """Why a followed product is not eligible now: the first bound it fails, value against limit; and all of them.
+
+    Tier 0: it stands in none, and is followed for what is held of it, or for the regime.
+    """
 
     product_id: ProductId
     tier: int
@@ -165,10 +168,16 @@ class Passed(Value, frozen=True, kw_only=True):
     detail: str = ""
 
 
+CANARY = "canary"
+"""The tag of a small purchase just below the threshold."""
+
+
 class TradeProposal(Value, frozen=True, kw_only=True):
     """What a strategy wants. Percentages of NAV and of price; `conviction` 0 to 1. Immutable (R2).
 
     `metadata` are the figures behind it, by name: what conviction is made of, the threshold it was held against.
+    `size_share`, above 0 and up to 1, is what caution of its own left of its usual size (a canary, a wild market). It
+    is in `notional_pct` already; a method of sizing that does not start from there takes it into account.
     Correlation, strategy, tier, theme, regime and time are the host's to say: it overwrites what a strategy put there.
     """
 
@@ -189,6 +198,7 @@ class TradeProposal(Value, frozen=True, kw_only=True):
     tags: tuple[str, ...]
     created_ns: int
     metadata: tuple[tuple[str, float], ...] = ()
+    size_share: Decimal = Decimal(1)
 
 
 class Overlay(Value, frozen=True, kw_only=True):

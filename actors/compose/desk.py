@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry
 
 from actors.compose import roles
-from actors.compose.common import key_of, launch_of, orphaned, root_of, signer
+from actors.compose.common import accept, key_of, launch_of, orphaned, root_of, seed_of, signer, tell_crash
+from actors.compose.following import following
+from actors.compose.modes import against
 from actors.compose.roles import Outside, Rows
 from actors.control.edge import ControlEdge, Hooks
 from actors.feed.connection import feed_name
@@ -25,14 +27,16 @@ from actors.recorder.tape import Tape
 from actors.runtime import logging
 from actors.runtime.bridge import Bridge
 from actors.runtime.clock import SystemClock
+from actors.runtime.key_file import KeyFileError
 from actors.runtime.node import Node
 from actors.runtime.pages import EPOCH_FILE, PULSE_FILE, EpochPage, PulsePage
 from actors.runtime.pumps import AsyncioPump, ThreadPump
 from actors.runtime.restarts import Group
 from actors.runtime.role import Context, Run
+from protocol.codec import CodecError
+from protocol.coinbase.keys import SigningKey
 from protocol.control import Asked, Shutdown
 from protocol.launch import Launch
-from protocol.lifecycle import ActorExited
 from protocol.risk import LaneLoad
 from protocol.strategy import (
     HistoryWanted,
@@ -55,9 +59,10 @@ SWITCH_S = 0.0005  # a busy thread gives the interpreter up this soon, so that t
 class Desk:
     """One desk process from its start to its end."""
 
-    def __init__(self, state_dir: Path, launch: Launch, opened: Opened) -> None:
+    def __init__(self, state_dir: Path, launch: Launch, key: SigningKey | None, opened: Opened) -> None:
         self._state_dir = state_dir
         self._launch = launch
+        self._key = key
         self._opened = opened
         self._clock = SystemClock()
         self._epoch = EpochPage(state_dir / EPOCH_FILE)
@@ -84,7 +89,7 @@ class Desk:
             {"core": core, "io": io},
             escalate=self._escalate,
             overflow=self._overflow,
-            crashed=self._crashed,
+            crashed=lambda exit_: tell_crash(self._node.tell, exit_),
             tape=self._tape.put,
         )
         self._registry.register(self._node.collector)
@@ -117,7 +122,7 @@ class Desk:
     # --- parts ----------------------------------------------------------------------------------------------------
 
     def _outside(self) -> Outside:
-        key = key_of(self._launch)
+        key = self._key
         return Outside(
             launch=self._launch,
             context=self._context(),
@@ -139,7 +144,7 @@ class Desk:
             market_url=launch.market_url,
             user_url=launch.user_url,
             epoch=self._epoch.current(),
-            seed=launch.seed,
+            seed=seed_of(launch, self._clock.now_ns()),
         )
         return Context(
             clock=self._clock,
@@ -174,17 +179,15 @@ class Desk:
         draft.write_text(json.dumps(facts))
         draft.replace(target)
 
-    def _leave(self, code: int) -> None:
+    def _leave(self, code: int, successor: str = "") -> None:
+        if successor:
+            accept(self._state_dir, successor)
         if not self._ended.done():
             self._ended.set_result(code)
 
     def _overflow(self, name: str, waiting: int, bound: int) -> None:
         """An event lane passed half of its bound or all of it, or fell well below: risk decides what that means."""
         self._node.tell("risk", LaneLoad(actor=name, waiting=waiting, bound=bound))
-
-    def _crashed(self, exit_: ActorExited) -> None:
-        """An actor ended unasked: its supervisor mends it, risk counts."""
-        self._node.tell("risk", exit_)
 
     def _escalate(self, reason: str) -> None:
         """From any thread: the supervising one notices first."""
@@ -232,8 +235,12 @@ async def run(state_dir: Path, groups: Iterable[Group], actors: Rows) -> int:
 
 async def _serve(state_dir: Path, launch: Launch, groups: Iterable[Group], actors: Rows) -> int:
     try:
-        opened = open_installation(state_dir, launch.bot, SystemClock().now_ns())
-    except (RefusedError, CorruptStoreError) as error:
+        key, mode = key_of(launch), launch.policy.mode
+        opened = open_installation(
+            state_dir, launch.bot, mode, SystemClock().now_ns(), lambda store: against(store, mode)
+        )
+        followed = following(launch, opened.store.records)
+    except (KeyFileError, RefusedError, CorruptStoreError, CodecError) as error:
         sys.stderr.write(f"the desk does not start: {error}\n")
         return REFUSED
-    return await Desk(state_dir, launch, opened).run(groups, actors)
+    return await Desk(state_dir, followed, key, opened).run(groups, actors)

@@ -10,12 +10,19 @@ from functools import partial
 from pathlib import Path
 from random import Random
 
+import msgspec
 import pykka
 from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
 
 from actors.compose import roles
+from actors.compose.common import tell_crash
+from actors.compose.discovery import settled
+from actors.compose.following import following
+from actors.compose.kernel_pages import KernelPages
+from actors.compose.kernel_watchdog import KernelWatchdog
 from actors.compose.roles import Outside, Rows
+from actors.control.edge import LATCH_S, NO_ANSWER, POLL_S, WATCHDOG_S, differs
 from actors.gateway.edge import refusal
 from actors.recorder.store import Store
 from actors.runtime.clock import VirtualClock
@@ -29,7 +36,19 @@ from actors.venue.in_kernel import KernelVenue
 from protocol.base import Effect
 from protocol.coinbase.auth import sign_ws
 from protocol.coinbase.keys import SigningKey
-from protocol.control import NO_LATCH, Answer, Arm, Leave, Pages, PassOn, Reply, WatchdogAnswered
+from protocol.control import (
+    Answer,
+    Arm,
+    ControlRequest,
+    Latch,
+    Leave,
+    Pages,
+    PassOn,
+    Reply,
+    View,
+    WatchdogAnswered,
+    WatchdogStatus,
+)
 from protocol.instants import SECOND_NS
 from protocol.launch import Launch
 from protocol.policy import Policy
@@ -38,8 +57,13 @@ from protocol.risk import LaneLoad
 NO_WATCHDOG = Reply(code=3, text="there is no watchdog in the kernel")
 
 
+def resolved(policy: Policy, venue: KernelVenue, now_ns: int) -> Policy:
+    """The policy of a run that starts now, as the root process settles it before it launches anything."""
+    return settled(policy, venue.ask, now_ns, lambda _: None)
+
+
 def launch(policy: Policy, bot: str, seed: int) -> Launch:
-    """As the root process would resolve it; nothing that it names is reached in the kernel."""
+    """As the root process would write it; nothing that it names is reached in the kernel."""
     return Launch(
         version="0",
         mode="embedded",
@@ -56,35 +80,26 @@ def launch(policy: Policy, bot: str, seed: int) -> Launch:
         metrics_port=0,
         move_ports=True,
         policy=policy,
+        market="synthetic",
     )
 
 
-class KernelPages:
-    """Epoch and pulse as plain numbers: the pumps of a kernel are never late, its watchdog beats while told to."""
-
-    def __init__(self) -> None:
-        self.epoch = 0
-        self.latch = NO_LATCH
-        self.watchdog_age_s = 0.0
-
-    def current(self) -> int:
-        """The epoch now."""
-        return self.epoch
-
-    def age_ns(self, slot: str) -> int:  # noqa: ARG002 - there is one thread, and it runs
-        """No pump is late."""
-        return 0
-
-
 class ControlEdge:
-    """Tells the control actor what the pages say, at the run's pace; keeps what it answers. Nobody is connected."""
+    """Tells the control actor what the pages say; keeps what it answers. Nobody is connected but the watchdog.
 
-    def __init__(self, kernel: Kernel, pages: KernelPages, pace_ns: int, leave: Callable[[int], None]) -> None:
+    Without one the pages are told at the run's pace; with one as the process does it: looked at ten times a second,
+    told at every change and each second, and the latch asked for until it is heard.
+    """
+
+    def __init__(self, kernel: Kernel, world: "World", leave: Callable[[int], None]) -> None:
         self._kernel = kernel
-        self._pages = pages
-        self._pace_ns = pace_ns
+        self._pages = world.pages
+        self._watchdog = world.watchdog
+        self._pace_ns = world.pace_ns if world.watchdog is None else int(POLL_S * SECOND_NS)
         self._leave = leave
         self._port: Port
+        self._latch: Latch | None = None
+        self._told: tuple[int, Pages] | None = None
         self.answers: list[Answer] = []
         self.armed = False
 
@@ -99,9 +114,10 @@ class ControlEdge:
             case Answer():
                 self.answers.append(effect)
             case PassOn():
-                self._port.tell(self._port.name, WatchdogAnswered(connection=effect.connection, reply=NO_WATCHDOG))
+                self._pass_on(effect)
             case Arm():
                 self.armed = effect.armed
+                self._pages.arm(effect.armed)
             case Leave():
                 self._leave(effect.code)
             case _:
@@ -110,13 +126,61 @@ class ControlEdge:
     def close(self) -> None:
         """Nothing is held."""
 
+    # --- the watchdog's socket ------------------------------------------------------------------------------------
+
+    def _pass_on(self, effect: PassOn) -> None:
+        def answered(reply: Reply) -> None:
+            self._port.tell(self._port.name, WatchdogAnswered(connection=effect.connection, reply=reply))
+
+        self._ask(effect.request, WATCHDOG_S, answered)
+
+    def _ask(self, request: ControlRequest, timeout_s: float, answered: Callable[[Reply], None]) -> None:
+        """The first answer counts: the watchdog's, or that there was none. It is heard when this process next runs."""
+        if self._watchdog is None:
+            answered(NO_WATCHDOG)
+            return
+        waiting = [answered]
+
+        def once(reply: Reply) -> None:
+            if waiting:
+                waiting.pop()(reply)
+
+        self._kernel.call_at(self._port.now_ns() + int(timeout_s * SECOND_NS), lambda: once(NO_ANSWER))
+        self._watchdog.ask(request, lambda reply: self._heard(lambda: once(reply)))
+
+    def _heard(self, act: Callable[[], None]) -> None:
+        self._kernel.call_at(self._port.now_ns(), act)
+
+    # --- pages ----------------------------------------------------------------------------------------------------
+
     def _look(self) -> None:
         if not self._port.valid():
             return
-        pages = self._pages
-        told = Pages(epoch=pages.epoch, watchdog_age_s=pages.watchdog_age_s, latch=pages.latch, kill_file=False)
-        self._port.tell(self._port.name, told)
-        self._kernel.call_at(self._port.now_ns() + self._pace_ns, self._look)
+        if self._watchdog is None or self._latch is not None:
+            self._show()
+        else:
+            self._ask(View(by="desk", what="status"), LATCH_S, self._latched)
+
+    def _latched(self, reply: Reply) -> None:
+        if not reply.code:
+            self._latch = msgspec.json.decode(reply.data, type=WatchdogStatus).latch
+        self._show()
+
+    def _show(self) -> None:
+        now_ns, pages = self._port.now_ns(), self._pages
+        told = Pages(
+            epoch=pages.epoch,
+            watchdog_age_s=pages.beat_age_s(now_ns),
+            latch=pages.latch if self._watchdog is None else self._latch,
+            kill_file=pages.kill_file is not None,
+        )
+        if self._watchdog is None or self._worth(told, now_ns):
+            self._told = now_ns, told
+            self._port.tell(self._port.name, told)
+        self._kernel.call_at(now_ns + self._pace_ns, self._look)
+
+    def _worth(self, pages: Pages, now_ns: int) -> bool:
+        return self._told is None or now_ns - self._told[0] >= SECOND_NS or differs(pages, self._told[1])
 
 
 class MuteEdge:
@@ -134,7 +198,7 @@ class MuteEdge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """What outlives a desk: time, disk, venue, pages, credentials."""
+    """What outlives a desk: time, disk, venue, pages, credentials, the watchdog's place where there is one."""
 
     clock: VirtualClock
     store: Store
@@ -143,6 +207,7 @@ class World:
     key: SigningKey
     launch: Launch
     pace_ns: int = SECOND_NS
+    watchdog: KernelWatchdog | None = None
 
 
 class KernelDesk:
@@ -153,15 +218,14 @@ class KernelDesk:
     ) -> None:
         """`alpha`: the rows of the strategy host, which lives in the same kernel. `seed` chooses who acts first."""
         self.world = world
+        self._launch = following(world.launch, world.store.records)
         self.kernel = Kernel(seed, world.clock)
         self.ends: list[str] = []
         self._nonce = Random(f"nonce:{seed}")  # noqa: S311 - tokens of a made-up venue
         context = self._context()
-        self.control = ControlEdge(
-            self.kernel, world.pages, world.pace_ns, lambda code: self.ends.append(f"left with {code}")
-        )
+        self.control = ControlEdge(self.kernel, world, lambda code: self.ends.append(f"left with {code}"))
         outside = Outside(
-            launch=world.launch,
+            launch=self._launch,
             context=context,
             store=world.store,
             key=world.key,
@@ -184,19 +248,35 @@ class KernelDesk:
             overflow=lambda name, waiting, bound: self.node.tell(
                 "risk", LaneLoad(actor=name, waiting=waiting, bound=bound)
             ),
-            crashed=lambda exit_: self.node.tell("risk", exit_),
+            crashed=lambda exit_: tell_crash(self.node.tell, exit_),
             edges=self._edges(context),
             virtual=True,
             first_seq=first_seq,
         )
-        self.kernel.trees += [self.node.tree, world.venue]
+        self.kernel.trees.append(self.node.tree)
+        self.kernel.outside += [world.venue, *([world.watchdog] if world.watchdog is not None else [])]
 
     def start(self) -> None:
         """Start every actor."""
+        self.world.pages.begin(self.world.pages.desk_pid + 1)
         self.node.start()
+
+    def freeze(self) -> None:
+        """The process does nothing until woken, in the middle of whatever it does; its connections stay open."""
+        self.kernel.freeze()
+        self.world.pages.stand(self.world.clock.now_ns())
+
+    def wake(self) -> None:
+        """It goes on where it stood; what it had decided leaves now, if the fence lets it. Who is gone stays gone."""
+        if not self.world.pages.desk_alive:
+            return
+        self.kernel.thaw()
+        self.world.pages.go_on()
 
     def drop(self) -> None:
         """The process is gone, whatever it was doing: its actors, its timers, its connections."""
+        self.kernel.freeze()
+        self.world.pages.end(self.world.clock.now_ns())
         self.world.venue.cut_off()
         for record in self.node.tree.records.values():
             if record.shell is not None:
@@ -218,7 +298,7 @@ class KernelDesk:
         return sign_ws(self.world.key, now_s=self.world.clock.now_ns() // SECOND_NS, nonce=nonce)
 
     def _context(self) -> Context:
-        launch, pages = self.world.launch, self.world.pages
+        launch, pages = self._launch, self.world.pages
         run = Run(
             bot=launch.bot,
             mode=launch.mode,

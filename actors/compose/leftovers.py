@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LOCKS = Path("/proc/locks")
+EXCHANGE_LOCK = "config.lock"
+"""Held by whoever exchanges the configuration, from before its checks until the new one is in force."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ from actors.user_feed import actor as user_feed
 from protocol.coinbase.keys import SigningKey
 from protocol.ids import ProductId
 from protocol.instants import SECOND_NS
-from protocol.launch import Launch
+from protocol.launch import Launch, fixed
 from protocol.policy import LaneRate
 
 BTC = "BTC-USD"
@@ -129,6 +129,12 @@ def _control_settings(launch: Launch, epoch: int) -> ControlSettings:
         profile=launch.profile,
         epoch=epoch,
         config_hash=launch.policy.config_hash,
+        products=launch.policy.universe.traded,
+        fed_only=launch.policy.universe.fed_only,
+        found=launch.policy.universe.found,
+        fixed=fixed(launch.policy),
+        market=launch.market,
+        cycle_s=launch.policy.loop.interval_s,
         versions=(("python", sys.version.split()[0]), ("trader", launch.version)),
     )
 

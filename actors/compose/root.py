@@ -12,8 +12,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
 
+from msgspec.structs import replace
+
 from actors.compose import leftovers
-from actors.compose.common import LAUNCH_FILE
+from actors.compose.common import LAUNCH_FILE, accepted, put
+from actors.compose.leftovers import EXCHANGE_LOCK, holders
+from actors.recorder.installation import RefusedError, refuse_mode
 from actors.root.core import Spec
 from actors.root.drift import DriftWatch
 from actors.root.edge import RootProcess, command, facts
@@ -34,7 +38,8 @@ class Plan:
     """What the `run` verb resolved.
 
     `overlay` tells what environment profile, variables and operator changed, `variables` names the environment's that
-    counted. `found` hashes what the configuration says by then. `for_s` None: until it is stopped.
+    counted; `overrides` and `environment` are what operator and variables say over the files of `config_dir`. `again`
+    resolves the same run by what the files say by then; None: they are refused. `for_s` None: until it is stopped.
     """
 
     state_dir: Path
@@ -43,13 +48,21 @@ class Plan:
     overlay: tuple[str, ...]
     variables: tuple[str, ...]
     policy: Policy
-    found: Callable[[], str]
+    again: Callable[[], "Plan | None"]
+    config_dir: Path
+    overrides: tuple[tuple[str, str], ...]
+    environment: tuple[tuple[str, str], ...]
     market: str
     seed: int
     cash: str
     venue_port: int
     fresh: bool
     for_s: float | None
+
+    def found(self) -> str:
+        """The hash of what the configuration says now; a word that is none where it is refused."""
+        plan = self.again()
+        return "refused" if plan is None else plan.policy.config_hash
 
 
 def run(plan: Plan, specs: tuple[Spec, ...]) -> int:
@@ -67,6 +80,14 @@ def run(plan: Plan, specs: tuple[Spec, ...]) -> int:
         )
         return REFUSED
     with lock:
+        moving = _moving(plan)
+        if moving:
+            sys.stderr.write(f"trader: {moving}: start it again in a moment\n")
+            return REFUSED
+        stranger = _stranger(plan)
+        if stranger:
+            sys.stderr.write(f"trader: {stranger}\n")
+            return REFUSED
         try:
             leftovers.end(plan.state_dir)
         except TimeoutError as error:
@@ -74,13 +95,13 @@ def run(plan: Plan, specs: tuple[Spec, ...]) -> int:
             return TIMED_OUT
         if plan.fresh:
             _clear(plan.state_dir)
-        logging.configure("root", plan.state_dir, plan.policy.monitoring.log_level)
         _log_configuration(plan)
         return asyncio.run(_Root(plan, specs).run())
 
 
 def _log_configuration(plan: Plan) -> None:
     """What this run follows, where a later reader of the logs looks for it."""
+    logging.configure("root", plan.state_dir, plan.policy.monitoring.log_level)
     logging.get("root").info(
         "configuration",
         hash=plan.policy.config_hash,
@@ -89,6 +110,26 @@ def _log_configuration(plan: Plan) -> None:
         variables=list(plan.variables),
         changes=list(plan.overlay),
     )
+
+
+def _moving(plan: Plan) -> str:
+    """Why the configuration that was loaded may not be the one that counts; empty: it is.
+
+    Asked with the installation's lock in hand: an exchange that begins later finds a trader that runs.
+    """
+    if holders(plan.state_dir / EXCHANGE_LOCK):
+        return "the configuration is being exchanged"
+    return "" if plan.found() == plan.policy.config_hash else "the configuration has changed since it was read"
+
+
+def _stranger(plan: Plan) -> str:
+    """Why this state is not this run's, before anything of an earlier run is touched; empty: it is, or becomes so."""
+    try:
+        if not plan.fresh:
+            refuse_mode(plan.state_dir, plan.policy.mode)
+    except RefusedError as error:
+        return str(error)
+    return ""
 
 
 def _lock(path: Path) -> IO[str] | None:
@@ -121,7 +162,7 @@ def _clear(state_dir: Path) -> None:
     """`--fresh`: a new installation, the old one moved aside so that nothing is lost."""
     old = state_dir / "replaced"
     shutil.rmtree(old, ignore_errors=True)
-    kept = [path for path in state_dir.iterdir() if path.name not in {"lock", "logs", "replaced"}]
+    kept = [path for path in state_dir.iterdir() if path.name not in {"lock", EXCHANGE_LOCK, "logs", "replaced"}]
     old.mkdir()
     for path in kept:
         path.rename(old / path.name)
@@ -136,6 +177,7 @@ class _Root:
         self._venue: dict[str, Any] = {}
         self._bot = plan.policy.risk.managed_position_tag
         self._port = plan.venue_port
+        self._policy: Policy | None = None
 
     async def run(self) -> int:
         plan = self._plan
@@ -144,11 +186,17 @@ class _Root:
             {"venue": self._venue_command, "watchdog": self._watchdog_command, **self._inner_commands()},
             plan.state_dir,
             facts(plan.mode, plan.state_dir, SystemClock().now_ns()),
-            {"venue": self._venue_ready, "watchdog": lambda _: None},
+            {"venue": self._venue_ready, "watchdog": _noted},
+            self._take_up,
         )
         self._process = process
-        drift = DriftWatch(plan.policy.config_hash, plan.found, plan.state_dir / "control.sock")
-        looking = asyncio.create_task(drift.run())
+        self._drift = DriftWatch(
+            plan.policy.config_hash,
+            plan.found,
+            plan.state_dir / "control.sock",
+            exchanging=lambda: bool(holders(plan.state_dir / EXCHANGE_LOCK)),
+        )
+        looking = asyncio.create_task(self._drift.run())
         try:
             return await process.run(plan.for_s, self._announce)
         finally:
@@ -166,12 +214,29 @@ class _Root:
             *("--keep", str(state / VENUE_STATE)),
         )
 
-    def _venue_ready(self, line: dict[str, Any]) -> None:
+    async def _venue_ready(self, line: dict[str, Any]) -> None:
         """A restarted venue keeps its port: nobody has to be told."""
         self._venue = line
         self._port = int(str(line["rest"]).rsplit(":", 1)[1].partition("/")[0])
         self._process.learn(venue_url=line["rest"], venue_ws_url=line["ws"])
-        plan = self._plan
+        await self._launch()
+
+    async def _take_up(self) -> None:
+        """The files, if they are what the last desk's actors accepted; nothing else comes into force under a run."""
+        wanted = accepted(self._plan.state_dir)
+        plan = await asyncio.to_thread(self._plan.again)
+        if plan is None or plan.policy.config_hash != wanted:
+            found = "refused" if plan is None else plan.policy.config_hash
+            logging.get("root").error("config_not_taken_up", accepted=wanted, found=found)
+            return
+        self._plan, self._policy = plan, None
+        await self._launch()
+        self._drift.follow(wanted)
+        _log_configuration(plan)
+
+    async def _launch(self) -> None:
+        """What desk and alpha read when they start."""
+        plan, line = self._plan, self._venue
         launched = Launch(
             version=_version(),
             mode=plan.mode,
@@ -188,11 +253,26 @@ class _Root:
             metrics_port=plan.policy.monitoring.metrics_port,
             move_ports=plan.profile == EMBEDDED,
             policy=plan.policy,
+            config_dir=str(plan.config_dir),
+            overrides=plan.overrides,
+            environment=plan.environment,
+            market=plan.market.partition(":")[0],
         )
-        (plan.state_dir / LAUNCH_FILE).write_bytes(launch.encode(launched))
+        self._policy = self._policy or await self._settled(launched)
+        launched = replace(launched, policy=self._policy)
+        put(plan.state_dir / LAUNCH_FILE, launch.encode(launched))
+
+    async def _settled(self, launched: Launch) -> Policy:
+        """The policy with the products of this run, asked of the venue where they are not configured."""
+        if launched.policy.universe.discovery is None:
+            return launched.policy
+        from actors.compose.discovery import at_start  # noqa: PLC0415 - most runs need none of it: the root stays small
+
+        return await asyncio.to_thread(at_start, launched, SystemClock().now_ns)
 
     def _watchdog_command(self) -> list[str]:
         plan = self._plan
+        lane = plan.policy.rate_limits.kill_sweep
         return command(
             "actors.watchdog",
             *("--state", str(plan.state_dir)),
@@ -201,6 +281,7 @@ class _Root:
             *("--bot", self._bot),
             *("--root-pid", str(os.getpid())),
             *("--token-life", str(plan.policy.auth.order_token_life_s)),
+            *("--rate", str(lane.rate_per_s), "--burst", str(lane.burst)),
         )
 
     def _inner_commands(self) -> dict[str, Any]:
@@ -218,6 +299,10 @@ class _Root:
         ]
         sys.stdout.write("\n".join(lines) + "\n")
         sys.stdout.flush()
+
+
+async def _noted(_: dict[str, Any]) -> None:
+    """A ready line with nothing to learn from it."""
 
 
 def _version() -> str:

@@ -6,7 +6,7 @@ from functools import partial
 from actors.control.core import step
 from actors.control.state import Control, Settings
 from actors.runtime.role import Edge, Role
-from protocol.control import Asked, Pages, WatchdogAnswered
+from protocol.control import Asked, ConfigJudged, Pages, WatchdogAnswered
 from protocol.market import ProductsKnown, Quote
 from protocol.orders import Drained, OrderUpdate
 from protocol.portfolio import FillApplied, PortfolioView, Reconciled
@@ -24,6 +24,7 @@ def role(settings: Settings, edge: Callable[[], Edge]) -> Role[Control]:
             Asked,
             Pages,
             WatchdogAnswered,
+            ConfigJudged,
             Quote,
             ProductsKnown,
             OrderUpdate,

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from actors.control import by_hand, drill, strategies, verbs, views
+from actors.control import by_hand, candidate, drill, evidence, strategies, verbs, views
 from actors.control.state import Control, Stopping
 from protocol.base import NO_EFFECTS, Effect, Effects, Message
 from protocol.control import (
@@ -18,6 +18,8 @@ from protocol.control import (
     BanProduct,
     CancelByHand,
     ClearCooldownByHand,
+    ConfigFollowed,
+    ConfigJudged,
     DriftFound,
     DrillLoad,
     KillNow,
@@ -26,6 +28,7 @@ from protocol.control import (
     PassOn,
     PauseEntries,
     PlaceByHand,
+    ProposeConfig,
     Rearm,
     RebuildByHand,
     Reply,
@@ -39,11 +42,11 @@ from protocol.control import (
     WatchdogAnswered,
     Why,
 )
-from protocol.effects import LogLine, SetTimer, Tell
+from protocol.effects import LogLine, Note, SetTimer, Tell
 from protocol.ids import ClientOrderId, ProductId, bot_prefix
 from protocol.instants import SECOND_NS
 from protocol.lifecycle import Recover, Wake
-from protocol.market import ProductsKnown, Quote
+from protocol.market import FactsWanted, ProductsKnown, Quote
 from protocol.orders import CancelOrder, Drain, Drained, OrderState, OrderUpdate
 from protocol.portfolio import FillApplied, PortfolioView, Reconcile, Reconciled
 from protocol.risk import (
@@ -72,17 +75,24 @@ _CLEAN_LISTS = 2
 _CLOCK_JUMP_NS = 150_000_000  # TIME1's limit, within one look at the pages
 _LIST_GAP_NS = SECOND_NS // 4
 _FAREWELL_NS = SECOND_NS // 4
+_MAKE_WAY_NS = 9 * SECOND_NS
+"""After that a desk that makes way waits for no list: its successor recovers what is open, as after any death."""
 
 
 def step(state: Control, message: Message, now_ns: int) -> tuple[Control, Effects]:
     """Advance the control actor by one message."""
+    after, effects = _handled(state, message, now_ns)
+    return after, evidence.at_the_end(state, after, effects, now_ns)
+
+
+def _handled(state: Control, message: Message, now_ns: int) -> tuple[Control, Effects]:
     match message:
         case Asked():
             return _asked(state, message, now_ns)
         case Pages():
             return _pages(state, message, now_ns)
         case WatchdogAnswered():
-            return state, (Answer(connection=message.connection, reply=message.reply),)
+            return evidence.answered(state, message)
         case OperatorOrderJudged():
             return _order_judged(state, message.decision, supposed=False)
         case WhatIfJudged():
@@ -91,10 +101,20 @@ def step(state: Control, message: Message, now_ns: int) -> tuple[Control, Effect
             return verbs.answered(state, message)
         case Reconciled():
             return _reconciled(state, message)
+        case ConfigJudged():
+            return candidate.answered(state, message)
+        case Wake(timer=candidate.TIMER):
+            return candidate.expired(state)
+        case Wake(timer=evidence.TIMER):
+            return evidence.hourly(state, now_ns)
         case Drained() | OpenOrdersListed() | QueryFailed() | Wake():
             return _ending(state, message, now_ns)
         case Recover():
-            return replace(state, started_ns=now_ns), NO_EFFECTS
+            asks = Tell(to="universe", message=FactsWanted(reply_to="control"))
+            settings = state.settings
+            follows = ConfigFollowed(config_hash=settings.config_hash, profile=settings.profile, mode=settings.mode)
+            state, due = evidence.begin(replace(state, started_ns=now_ns), now_ns)
+            return state, (Note(message=follows), asks, due)
     return _seen(state, message)
 
 
@@ -124,7 +144,7 @@ def _seen(state: Control, message: Message) -> tuple[Control, Effects]:
         case FillApplied():
             return replace(state, fills=(*state.fills, message)[-keep:]), NO_EFFECTS
         case CycleRecord():
-            return replace(state, records=(*state.records, message)[-keep:]), NO_EFFECTS
+            return evidence.counted(replace(state, records=(*state.records, message)[-keep:])), NO_EFFECTS
         case BatchJudged():
             return replace(state, judged=(*state.judged, message)[-keep:]), NO_EFFECTS
     return state, NO_EFFECTS
@@ -183,8 +203,10 @@ def _asked(state: Control, asked: Asked, now_ns: int) -> tuple[Control, Effects]
         case DriftFound():
             drift = ConfigDrift(running=request.running, found=request.found, at_ns=now_ns)
             return state, (Tell(to="risk", message=drift), _answer(connection, DONE, "risk knows"))
+        case ProposeConfig():
+            return candidate.begin(state, connection, request, now_ns)
         case Shutdown():
-            return _stop(state, request.reason, connection)
+            return _stop(state, request, connection, now_ns)
 
 
 def _view(state: Control, connection: int, what: str, now_ns: int) -> Answer:
@@ -233,6 +255,7 @@ def _reconciled(state: Control, message: Reconciled) -> tuple[Control, Effects]:
     )
     if not message.ok:
         return state, (_answer(connection, REFUSED, f"not rearmed, reconciliation failed: {message.detail}"),)
+    state = replace(state, rearming={**state.rearming, connection: request})
     return state, (PassOn(connection=connection, request=request),)
 
 
@@ -322,26 +345,30 @@ def _pages(state: Control, pages: Pages, now_ns: int) -> tuple[Control, Effects]
         effects += [Tell(to=name, message=jump) for name in ("risk", "gateway")]
     if pages.epoch != state.settings.epoch and (state.pages is None or state.pages.epoch == state.settings.epoch):
         effects.append(LogLine(level="warning", event="epoch_revoked", fields=(("epoch", str(pages.epoch)),)))
-        effects.append(SetTimer(timer="leave", due_ns=now_ns + _FAREWELL_NS))
+        effects.append(SetTimer(timer=evidence.LEAVE, due_ns=now_ns + _FAREWELL_NS))
     return replace(state, pages=pages, watchdog_alive=alive), tuple(effects)
 
 
 # --- the end ------------------------------------------------------------------------------------------------------
 
 
-def _stop(state: Control, reason: str, connection: int) -> tuple[Control, Effects]:
+def _stop(state: Control, request: Shutdown, connection: int, now_ns: int) -> tuple[Control, Effects]:
     """No new work, cancel everything, and leave when two complete lists hold nothing of ours (execution §13)."""
     if state.stopping is not None:
         return state, (_answer(connection, DONE, "already stopping"),) if connection else NO_EFFECTS
-    stopping = Stopping(connection=connection, reason=reason)
+    stopping = Stopping(connection=connection, reason=request.reason, successor=state.taking)
     state, effects = _armed(replace(state, stopping=stopping))
-    return state, (*effects, Tell(to="orders", message=Drain(reason=reason, reply_to="control")))
+    drain = Tell(to="orders", message=Drain(reason=request.reason, reply_to="control"))
+    bound = (SetTimer(timer="make_way", due_ns=now_ns + _MAKE_WAY_NS),) if state.taking is not None else NO_EFFECTS
+    return state, (*effects, drain, *bound)
 
 
 def _ending(state: Control, message: Message, now_ns: int) -> tuple[Control, Effects]:
     match message:
-        case Wake(timer="leave"):
+        case Wake(timer=evidence.LEAVE):
             return state, (Leave(code=REVOKED),)
+        case Wake(timer="make_way") if state.taking is not None:
+            return candidate.last_look(state, state.taking, now_ns)
         case Drained() if state.stopping is not None and not state.stopping.drained:
             state = replace(state, stopping=replace(state.stopping, drained=True))
             return state, (_list_open(),)
@@ -374,4 +401,7 @@ def _listed(state: Control, stopping: Stopping, message: OpenOrdersListed, now_n
         return state, (again,)
     farewell = (_answer(stopping.connection, DONE, "stopped, nothing rests"),) if stopping.connection else ()
     done = LogLine(level="info", event="stopped", fields=(("reason", stopping.reason),))
-    return state, (*farewell, done, Leave(code=0))
+    if stopping.successor is None:
+        return state, (*farewell, done, Leave(code=0))
+    state, asked = candidate.last_look(state, stopping.successor, now_ns)
+    return state, (*farewell, done, *asked)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import resource
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,12 +34,16 @@ from protocol.instants import SECOND_NS
 POLL_S = 0.1
 ANSWER_S = 30.0
 WATCHDOG_S = 15.0
+LATCH_S = 1.0
+PAGE_SIZE = resource.getpagesize()
+_STATM = Path("/proc/self/statm")
 _FAILED, _NOT_RUNNING, _TIMED_OUT = 1, 3, 5
+NO_ANSWER = Reply(code=_TIMED_OUT, text="the watchdog did not answer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hooks:
-    """What the process lends this edge. `actors`: every actor's row; `leave`: end with this code.
+    """What the process lends this edge. `actors`: every actor's row; `leave`: end with this code, for this successor.
 
     `wall_ahead_ns`: how far the wall clock has moved away from the process's own.
     """
@@ -47,7 +52,7 @@ class Hooks:
     epoch: EpochPage
     pulse: PulsePage
     actors: Callable[[], list[Any]]
-    leave: Callable[[int], None]
+    leave: Callable[[int, str], None]
     wall_ahead_ns: Callable[[], int]
 
 
@@ -79,7 +84,7 @@ class ControlEdge:
             case Arm():
                 self._hooks.pulse.arm(effect.armed)
             case Leave():
-                asyncio.get_running_loop().call_later(0.05, self._hooks.leave, effect.code)
+                asyncio.get_running_loop().call_later(0.05, self._hooks.leave, effect.code, effect.config_hash)
             case _:
                 raise TypeError(f"not an effect of control: {type(effect).__name__}")
 
@@ -125,7 +130,7 @@ class ControlEdge:
         try:
             return await asyncio.to_thread(control_frames.ask, path, request, timeout_s)
         except TimeoutError:
-            return Reply(code=_TIMED_OUT, text="the watchdog did not answer")
+            return NO_ANSWER
         except (OSError, ValueError) as exc:
             return Reply(code=_NOT_RUNNING, text=f"the watchdog does not answer: {exc}")
 
@@ -141,7 +146,7 @@ class ControlEdge:
                 latch = await self._latch()
             now_ns = self._port.now_ns()
             pages = self._pages(latch)
-            if told is None or _differs(pages, told) or now_ns - told_ns >= SECOND_NS:
+            if told is None or differs(pages, told) or now_ns - told_ns >= SECOND_NS:
                 told, told_ns = pages, now_ns
                 self._port.tell(self._port.name, pages)
             await asyncio.sleep(POLL_S)
@@ -153,10 +158,11 @@ class ControlEdge:
             latch=latch,
             kill_file=(self._hooks.state_dir / "KILL_SWITCH").exists(),
             wall_ahead_ns=self._hooks.wall_ahead_ns(),
+            resident_bytes=_resident_bytes(),
         )
 
     async def _latch(self) -> Latch | None:
-        reply = await self._watchdog(View(by="desk", what="status"), 1.0)
+        reply = await self._watchdog(View(by="desk", what="status"), LATCH_S)
         if reply.code:
             return None
         with contextlib.suppress(msgspec.MsgspecError):
@@ -164,8 +170,19 @@ class ControlEdge:
         return None
 
 
-def _differs(one: Pages, other: Pages) -> bool:
-    """Apart from the beat's age and the clocks' drift, which always move; only whether the beat is late counts."""
+def _resident_bytes() -> int | None:
+    """What this process holds in memory, as Linux counts it."""
+    try:
+        return int(_STATM.read_text().split()[1]) * PAGE_SIZE
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def differs(one: Pages, other: Pages) -> bool:
+    """Whether two looks differ in more than the beat's age, the clocks' drift and the memory, which always move.
+
+    Of the beat only whether it is late counts.
+    """
     late = (one.watchdog_age_s > 2.0) is not (other.watchdog_age_s > 2.0)
-    still = replace(one, watchdog_age_s=0.0, wall_ahead_ns=0)
-    return late or still != replace(other, watchdog_age_s=0.0, wall_ahead_ns=0)
+    moving: dict[str, Any] = {"watchdog_age_s": 0.0, "wall_ahead_ns": 0, "resident_bytes": None}
+    return late or replace(one, **moving) != replace(other, **moving)

@@ -7,6 +7,7 @@ import msgspec
 
 from actors.control import explain
 from actors.control.state import Control
+from protocol.discovery import LeftOut
 from protocol.instants import SECOND_NS, iso
 from protocol.market import Quote
 from protocol.money import plain
@@ -168,7 +169,7 @@ def universe(state: Control) -> Json:
     """Who is eligible, who is not and why."""
     view = state.universe
     if view is None:
-        return {"regime": None, "eligible": [], "excluded": [], "flags": []}
+        return {"regime": None, "eligible": [], "excluded": [], "flags": [], "discovery": _discovery(state)}
     return {
         "regime": view.regime.value,
         "regime_confidence": view.regime_confidence,
@@ -186,7 +187,29 @@ def universe(state: Control) -> Json:
             }
             for flag in view.flags
         ],
+        "discovery": _discovery(state),
     }
+
+
+def _discovery(state: Control) -> Json | None:
+    """What the start has found; None: the tiers are configured."""
+    found = state.settings.found
+    if found is None:
+        return None
+    return {
+        "at": iso(found.at_ns),
+        "source": found.source.value,
+        "detail": found.detail,
+        "tiers": {str(number): list(products) for number, products in enumerate(found.tiers, start=1)},
+        "left_out": [_left_out(out) for out in found.left_out],
+        "unread": list(found.unread),
+    }
+
+
+def _left_out(out: LeftOut) -> Json:
+    limit = None if out.limit is None else float(out.limit)
+    value = None if out.value is None else float(out.value)
+    return {"product_id": out.product_id, "reason": out.reason, "value": value, "limit": limit}
 
 
 def _asset(asset: Asset) -> Json:

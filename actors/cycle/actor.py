@@ -21,6 +21,8 @@ def settings(policy: Policy, seed: int) -> Settings:
         busy_share=loop.target_utilization_pct / 100,
         backoff_ns=int(loop.backoff_s * SECOND_NS),
         seed=seed,
+        weekends=loop.weekends,
+        offset_ns=loop.offset_s * SECOND_NS,
         min_notional_usd=policy.risk.min_trade_notional_usd,
     )
 

@@ -14,12 +14,12 @@ from protocol.base import NO_EFFECTS, Effect, Effects, Message, Value
 from protocol.decisions import NoTrade, is_no_trade, no_trade
 from protocol.effects import ClearTimer, Count, LogLine, Note, SetTimer, Tell
 from protocol.ids import ProductId
-from protocol.instants import SECOND_NS
+from protocol.instants import SECOND_NS, is_weekend
 from protocol.lifecycle import Recover, Wake
 from protocol.money import PCT, ZERO
 from protocol.orders import IntentTaken
 from protocol.portfolio import PortfolioView, Reconcile, Reconciled
-from protocol.risk import Alert, BatchJudged, ProposalBatch, RiskView, TradingState
+from protocol.risk import Alert, BatchJudged, ProposalBatch, RiskView
 from protocol.strategy import (
     AlphaDown,
     AlphaUp,
@@ -47,7 +47,8 @@ class Settings(Value, frozen=True, kw_only=True):
 
     `strategies_ns`: what triggers and strategies have (requirements §2); a strategy process that is away has
     `alpha_back_ns` to come back. An asset with a working purchase of `min_notional_usd` or more gets no second one
-    (pipeline.md §1, step 10).
+    (pipeline.md §1, step 10). Without `weekends` nothing is proposed on a Saturday and Sunday of a clock that is
+    `offset_ns` ahead of UTC.
     """
 
     interval_ns: int
@@ -60,6 +61,8 @@ class Settings(Value, frozen=True, kw_only=True):
     seed: int = 0
     first_ns: int = 2 * SECOND_NS
     min_notional_usd: Decimal = ZERO
+    weekends: bool = True
+    offset_ns: int = 0
 
 
 class Open(Value, frozen=True, kw_only=True):
@@ -92,7 +95,6 @@ class Cycle(Value, frozen=True, kw_only=True):
     open: Open | None = None
     latencies_ms: tuple[float, ...] = ()
     portfolio: PortfolioView | None = None
-    trading: TradingState = TradingState.HALTED
     overlay: Overlay | None = None
     alpha_up: bool = True
     pending: tuple[tuple[ProductId, Decimal], ...] = ()
@@ -106,7 +108,7 @@ def step(state: Cycle, message: Message, now_ns: int) -> tuple[Cycle, Effects]:
         case PortfolioView():
             return replace(state, portfolio=message), NO_EFFECTS
         case RiskView():
-            return replace(state, trading=message.state, pending=message.pending), NO_EFFECTS
+            return replace(state, pending=message.pending), NO_EFFECTS
         case AlphaUp() | AlphaDown():
             state = replace(state, alpha_up=isinstance(message, AlphaUp))
             if state.open is not None and state.open.stage == _ASKING:
@@ -171,6 +173,8 @@ def _universe(state: Cycle, cycle: Open, view: UniverseView, now_ns: int) -> tup
     cycle = replace(cycle, universe=view)
     if not view.eligible:
         return _close(state, cycle, no_trade(NoTrade.EMPTY_UNIVERSE), now_ns)
+    if not state.settings.weekends and is_weekend(now_ns + state.settings.offset_ns):
+        return _close(state, cycle, no_trade(NoTrade.WEEKEND), now_ns)
     state, cycle = _stage(state, cycle, _ASKING, now_ns)
     return _alpha(state, cycle, now_ns)
 
@@ -213,7 +217,7 @@ def _loosened(before: Overlay | None, laid: Overlay | None, now_ns: int) -> Effe
         return NO_EFFECTS
     text = f"no triggers for long: chop moves {laid.move_15m_pct:g} and {laid.move_60m_pct:g} %"
     alert = Alert(
-        kind="thresholds_loosened",
+        kind="auto_tune",
         severity="WARNING",
         subject="strategy",
         message=f"{text}, conviction {laid.min_conviction:g}, until one comes back",

@@ -16,6 +16,7 @@ from protocol.feed import (
 )
 from protocol.ids import ProductId
 from protocol.instants import SECOND_NS
+from protocol.market import FactsWanted
 from protocol.strategy import HistoryWanted
 from protocol.venue import BookListed, CandlesListed, QueryFailed
 
@@ -44,6 +45,9 @@ def role(context: Context, product_id: ProductId, market: str, *, leader: bool =
     return Role(
         step=core.step,
         initial=lambda: core.Feed(product_id, market, leader=leader, unchanged_ns=unchanged_ns, moves=Moves(*moves)),
-        accepts=(FeedData, FeedPulse, FeedReset, FeedContinue, HistoryWanted, BookListed, CandlesListed, QueryFailed),
+        accepts=(
+            *(FeedData, FeedPulse, FeedReset, FeedContinue),
+            *(HistoryWanted, FactsWanted, BookListed, CandlesListed, QueryFailed),
+        ),
         journaled=False,
     )

@@ -19,16 +19,17 @@ from protocol.feed import FeedContinue, FeedData, FeedPulse, FeedReset, Levels, 
 from protocol.ids import ProductId
 from protocol.instants import SECOND_NS
 from protocol.lifecycle import Recover, Stop, Wake
-from protocol.market import FeedState, FeedStatus, Quote
+from protocol.market import FactsWanted, FeedState, FeedStatus, PublicTrade, Quote
 from protocol.money import ZERO
 from protocol.strategy import HistoryWanted
 from protocol.venue import BookListed, CandlesListed, GetBook, QueryFailed
 
 if TYPE_CHECKING:
-    from protocol.coinbase.websocket import L2Update
+    from protocol.coinbase.websocket import L2Update, Trade
 
 QUOTE_READERS = ("risk", "portfolio", "orders", "universe", "control")
 STATE_READERS = ("risk",)
+TRADE_READERS = ("portfolio",)
 CANDLE_READERS = ("strategy:host",)
 CLOSE = "close"
 SLICE = 800
@@ -117,6 +118,8 @@ def step(state: Feed, message: Message, now_ns: int) -> tuple[Feed, Effects]:
             _reset(state, message, now_ns, out)
         case Wake():
             _woke(state, message.timer, now_ns, out)
+        case FactsWanted():
+            out.append(Tell(to=message.reply_to, message=_told(state, now_ns)))
         case HistoryWanted():  # the reader began anew and knows nothing
             state.history.ask_histories(now_ns, out)
         case BookListed():
@@ -159,7 +162,7 @@ def _data(state: Feed, message: FeedData, now_ns: int, out: list[Effect]) -> Non
             _levels(state, part, out)
         else:
             _trades(state, part, out)
-    state.vouched_ns = max(state.vouched_ns, message.vouched_ns)
+    state.vouched_ns = message.vouched_ns or state.vouched_ns
     _judge(state, now_ns, out)
 
 
@@ -220,6 +223,20 @@ def _trades(state: Feed, part: Trades, out: list[Effect]) -> None:
         return
     for at_ns, number, price, size in rows:
         candles.trade(at_ns, number, price, size)
+    if rows and state.status is FeedStatus.LIVE:
+        newest = max(range(len(rows)), key=rows.__getitem__)
+        out += [Tell(to=reader, message=_traded(state, part.rows[newest], rows[newest][0])) for reader in TRADE_READERS]
+
+
+def _traded(state: Feed, trade: "Trade", at_ns: int) -> PublicTrade:
+    return PublicTrade(
+        product_id=state.product_id,
+        trade_id=trade.trade_id,
+        price=Decimal(trade.price),
+        size=Decimal(trade.size),
+        aggressor_buy=trade.side == "SELL",
+        venue_ns=at_ns,
+    )
 
 
 # ---- trust
@@ -228,7 +245,7 @@ def _trades(state: Feed, part: Trades, out: list[Effect]) -> None:
 def _pulse(state: Feed, message: FeedPulse, now_ns: int, out: list[Effect]) -> None:
     state.alive = message.alive
     state.received_ns = message.received_ns
-    state.vouched_ns = max(state.vouched_ns, message.vouched_ns)
+    state.vouched_ns = message.vouched_ns or state.vouched_ns
     state.book.touch()
     if state.book.near_edge:
         _void(state, "market left the part of the book that is held", out)
@@ -290,10 +307,13 @@ def _judge(state: Feed, now_ns: int, out: list[Effect]) -> None:
     status, detail = _standing(state, now_ns)
     if status is not state.status or detail != state.detail:
         state.status, state.detail = status, detail
-        told = FeedState(product_id=state.product_id, status=status, detail=detail, at_ns=now_ns)
-        out += [Tell(to=reader, message=told) for reader in STATE_READERS]
+        out += [Tell(to=reader, message=_told(state, now_ns)) for reader in STATE_READERS]
     if status is FeedStatus.LIVE:
         _quote(state, now_ns, out)
+
+
+def _told(state: Feed, now_ns: int) -> FeedState:
+    return FeedState(product_id=state.product_id, status=state.status, detail=state.detail, at_ns=now_ns)
 
 
 def _standing(state: Feed, now_ns: int) -> tuple[FeedStatus, str]:
@@ -345,7 +365,7 @@ def _as_quote(state: Feed, bid: "L2Update", ask: "L2Update", deep_ns: int | None
         bid_depth_usd=state.depth[0],
         ask_depth_usd=state.depth[1],
         venue_ns=state.venue_ns,
-        fresh_ns=max(state.venue_ns, state.vouched_ns),
+        fresh_ns=state.vouched_ns or state.venue_ns,
         received_ns=state.received_ns,
         sequence=state.sequence,
         move_sigma=state.history.moves.sigma(mid, state.received_ns // SECOND_NS),

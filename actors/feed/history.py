@@ -49,9 +49,12 @@ class History:
         self.ask_histories(now_ns, out)
 
     def ask_histories(self, now_ns: int, out: list[Effect]) -> None:
-        """Ask for what was before, for readers that know nothing."""
+        """Ask for what was before, for readers that know nothing; what is asked for already is not asked for twice."""
+        asked = {question.span for question in self.questions.values() if question.history}
         for granularity_s, count in HISTORIES:
-            self._want(self.candles.history(granularity_s, count), now_ns, history=True)
+            span = self.candles.history(granularity_s, count)
+            if span not in asked:
+                self._want(span, now_ns, history=True)
         self.ask(now_ns, out)
 
     def close(self, now_ns: int, out: list[Effect]) -> None:

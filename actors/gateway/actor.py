@@ -7,6 +7,7 @@ from actors.gateway.edge import HttpEdge, Observe
 from actors.runtime.role import Context, Role
 from protocol.coinbase.keys import SigningKey
 from protocol.journal import Released
+from protocol.market import FactsWanted
 from protocol.risk import ClockJumped, EpochChanged
 from protocol.transport import CallAnswered, CallBroken
 from protocol.venue import (
@@ -42,7 +43,10 @@ def role(
     return Role(
         step=step,
         initial=partial(initial, settings),
-        accepts=(Released, RequestCancel, CallAnswered, CallBroken, EpochChanged, ClockJumped, *QUESTIONS),
+        accepts=(
+            *(Released, RequestCancel, CallAnswered, CallBroken),
+            *(EpochChanged, ClockJumped, FactsWanted, *QUESTIONS),
+        ),
         journaled=False,
         edge=lambda: HttpEdge(context.run.rest_url, key, context.epoch, context.heartbeat, token_life_s, observe),
     )

@@ -17,6 +17,7 @@ from protocol.effects import Count, SetTimer, Tell
 from protocol.instants import SECOND_NS
 from protocol.journal import Released
 from protocol.lifecycle import Recover, Wake
+from protocol.market import FactsWanted
 from protocol.orders import CancelAnswered, PlaceRefused, PlaceUnknown
 from protocol.risk import ClockJumped, EpochChanged
 from protocol.transport import CallAnswered, CallBroken, HttpCall, SignWith
@@ -28,6 +29,8 @@ _ORDER = (Lane.EXIT_CANCEL, Lane.PRIVATE, Lane.DRILL, Lane.PUBLIC)
 _PLACE_AGAIN_NS = SECOND_NS // 5
 _CLOCK_AGAIN_NS = 5 * SECOND_NS
 _CLOCK_LIMIT_NS = 150_000_000  # TIME1
+CLOCK_READERS = ("risk", "portfolio", "orders", "universe")
+"""Who takes the age of a quote, whose stamps are the venue's."""
 _PROBE_AFTER = 3
 """So many errors in a row, and the venue is asked whether it is there at all."""
 _MASK = (1 << 64) - 1
@@ -102,6 +105,8 @@ def _handle(state: Gateway, message: Message, now_ns: int) -> tuple[Gateway, Eff
             return _woken(state, message.timer, now_ns)
         case Recover():
             return _ask_time(state, now_ns)
+        case FactsWanted() if state.health.clock_offset_ns is not None:
+            return state, (Tell(to=message.reply_to, message=state.health),)
         case ClockJumped():
             return _ask_time(state, now_ns)
         case EpochChanged() if not message.killed:
@@ -382,7 +387,7 @@ def _timed(state: Gateway, work: Work, message: CallAnswered, now_ns: int) -> tu
     state = _unparked(replace(state, health=health))
     off = abs(offset_ns) - error_ns > _CLOCK_LIMIT_NS
     again = (SetTimer(timer="clock", due_ns=now_ns + _again_ns(state)),) if off else NO_EFFECTS
-    told = tuple(Tell(to=name, message=health) for name in ("risk", "portfolio"))
+    told = tuple(Tell(to=name, message=health) for name in CLOCK_READERS)
     return state, (SignWith(offset_ns=offset_ns), *told, *again)
 
 

@@ -165,7 +165,7 @@ class HttpEdge:
             ) as answer:
                 after_s = retry_after_s(answer.headers.get("Retry-After", ""))
                 return _answered(call, Answer(answer.status, await whole(answer.content), after_s))
-        except aiohttp.ClientConnectorError as exc:
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as exc:
             return CallBroken(call=call.call, kind="connection", detail=type(exc).__name__, sent=False)
         except TimeoutError:
             return CallBroken(call=call.call, kind="timeout", detail=f"after {call.timeout_s:g} s", sent=True)

@@ -99,6 +99,7 @@ def venue_order(order: wire.Order) -> VenueOrder:
     leg = chosen(order.order_configuration)
     limit = optional_decimal(getattr(leg[1], "limit_price", None), "limit_price") if leg is not None else None
     base = optional_decimal(getattr(leg[1], "base_size", None), "base_size") if leg is not None else None
+    quote = optional_decimal(getattr(leg[1], "quote_size", None), "quote_size") if leg is not None else None
     return VenueOrder(
         client_order_id=order.client_order_id or "",
         venue_order_id=VenueOrderId(order.order_id),
@@ -110,6 +111,7 @@ def venue_order(order: wire.Order) -> VenueOrder:
         fees=read_decimal(order.total_fees or "0", "total_fees"),
         limit_price=limit,
         base_size=base,
+        quote_size=quote,
         created_ns=parse_rfc3339(order.created_time) or 0,
         reason=first_reason(order.reject_reason, order.reject_message, order.cancel_message),
     )

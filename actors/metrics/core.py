@@ -10,7 +10,7 @@ from protocol.effects import SetTimer
 from protocol.instants import SECOND_NS, iso
 from protocol.lifecycle import Recover, Wake
 from protocol.portfolio import PortfolioView
-from protocol.risk import RiskView, TradingState
+from protocol.risk import BREAKERS, RiskView, TradingState
 from protocol.strategy import CycleRecord, CycleView
 
 _STALE_INTERVALS = 3
@@ -95,13 +95,14 @@ def _gauges(state: Metrics) -> tuple[Gauge, ...]:
 def _risk_gauges(risk: RiskView | None) -> list[Gauge]:
     if risk is None:
         return []
-    tripped = {gate.code.value for gate in risk.gates}
+    tripped = {gate.code for gate in (*risk.gates, *risk.products)}
     return [
         *_maybe("trader_exposure_pct", risk.exposure_pct, (("type", "at_risk"),)),
+        *([] if risk.starved_cells is None else [Gauge(name="trader_starved_cells", value=float(risk.starved_cells))]),
         Gauge(name="trader_trades_per_hour", value=float(risk.entries_1h)),
         *(
-            Gauge(name="trader_circuit_breaker_state", value=1.0, labels=(("breaker", code),))
-            for code in sorted(tripped)
+            Gauge(name="trader_circuit_breaker_state", value=float(c in tripped), labels=(("breaker", c.value),))
+            for c in BREAKERS
         ),
         *(
             Gauge(name="trader_state", value=float(risk.state is state), labels=(("state", state.value),))

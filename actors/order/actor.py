@@ -3,10 +3,12 @@
 from functools import partial
 
 from actors.order import desk
-from actors.order.core import OPEN_KEY, Life, Limits, step
+from actors.order.core import CLOSED_KEY, OPEN_KEY, Life, Limits, step
 from actors.order.routing import Expiry
 from actors.runtime.role import Context, Role
+from protocol.control import JudgeConfig
 from protocol.instants import SECOND_NS
+from protocol.lifecycle import ActorExited
 from protocol.market import ProductsKnown, Quote
 from protocol.orders import (
     CancelAnswered,
@@ -23,9 +25,10 @@ from protocol.orders import (
     PlaceRefused,
     PlaceUnknown,
 )
-from protocol.policy import Mode, Policy
+from protocol.policy import Policy
 from protocol.risk import EpochChanged, RiskView
-from protocol.venue import QueryFailed, UserStream
+from protocol.shadow import shadow_rules
+from protocol.venue import QueryFailed, UserStream, VenueHealth
 
 _CLOCK_CARE_NS = 10 * SECOND_NS
 
@@ -57,7 +60,7 @@ def order_role(context: Context, name: str) -> Role[Life]:
             CancelAnswered,
             QueryFailed,
         ),
-        store_prefix=OPEN_KEY + coid,
+        store_prefixes=(OPEN_KEY + coid, CLOSED_KEY + coid),
     )
 
 
@@ -71,7 +74,7 @@ def desk_settings(context: Context) -> desk.Settings:
     return desk.Settings(
         bot=context.run.bot,
         epoch=context.run.epoch,
-        shadow=context.policy.mode is Mode.DRY_RUN,
+        shadow=shadow_rules(context.policy),
         expiry=expiry,
         partial_fill_min=execution.partial_fill_min_share,
         quote_age_ns=int(context.policy.staleness.quote_age_s * SECOND_NS),
@@ -96,6 +99,9 @@ def desk_role(context: Context) -> Role[desk.Desk]:
             EpochChanged,
             Drain,
             UserStream,
+            VenueHealth,
+            ActorExited,
+            JudgeConfig,
         ),
-        store_prefix=desk.STORE_PREFIX,
+        store_prefixes=(desk.STORE_PREFIX,),
     )

@@ -136,8 +136,13 @@ def _live(life: Life, order: OrderState, message: Message, now_ns: int) -> tuple
 
 
 def _recover(life: Life, message: Recover, now_ns: int) -> tuple[Life, Effects]:
-    """Adopt what disk knows. A request that may have left is old news: it is looked up, never sent again."""
-    value = next((r.value for r in message.records if r.key == OPEN_KEY + life.client_order_id), None)
+    """Adopt what disk knows. A request that may have left is old news: it is looked up, never sent again.
+
+    One that has settled is told again: the word of it may have gone with the actor that wrote it. A late fill opens a
+    settled one anew: what is open is the newer.
+    """
+    found = {record.key: record.value for record in message.records}
+    value = found.get(OPEN_KEY + life.client_order_id) or found.get(CLOSED_KEY + life.client_order_id)
     if value is None:
         return life, NO_EFFECTS
     order = codec.decode_value(value, OrderState)

@@ -9,16 +9,17 @@ from decimal import Decimal
 from msgspec import field
 from msgspec.structs import replace
 
-from actors.order import plan, routing
+from actors.order import candidate, plan, routing, shadow
 from actors.order.core import CLOSED_KEY, OPEN_KEY
 from actors.order.run import Run
 from protocol import codec
 from protocol.base import NO_EFFECTS, Effect, Effects, Message, Value
+from protocol.control import JudgeConfig
 from protocol.effects import Commit, Count, Note, SetTimer, Spawn, Tell
 from protocol.ids import ClientOrderId, IntentId, ProductId, bot_prefix, client_order_id, intent_id
 from protocol.instants import SECOND_NS, compact
-from protocol.lifecycle import CommitFailed, Recover, StoreRecord, Wake
-from protocol.market import ProductRules, ProductsKnown, Quote
+from protocol.lifecycle import ActorExited, CommitFailed, Recover, StoreRecord, Wake
+from protocol.market import FactsWanted, ProductRules, ProductsKnown, Quote
 from protocol.orders import (
     CancelOrder,
     CancelStrategy,
@@ -34,14 +35,14 @@ from protocol.orders import (
     Place,
     PlaceIntent,
     Purpose,
-    ShadowOrder,
     Side,
     Status,
     StepKind,
     VenueOrder,
 )
 from protocol.risk import Alert, EpochChanged, RiskView, TradingState
-from protocol.venue import RequestCancel
+from protocol.shadow import Moment, ShadowRules
+from protocol.venue import RequestCancel, VenueHealth
 
 COUNTER_KEY = "orders/counter"
 STORE_PREFIX = "order"
@@ -62,12 +63,13 @@ class Counter(Value, frozen=True, kw_only=True):
 class Settings(Value, frozen=True, kw_only=True):
     """What the desk is told at its start.
 
-    `block` ids are reserved per commit; `shadow`: DRY_RUN, nothing is placed; lists lag by `lag_ns` at most.
+    `block` ids are reserved per commit; lists lag by `lag_ns` at most. `shadow`: DRY_RUN, nothing
+    is placed; what would have been is measured by it.
     """
 
     bot: str
     epoch: int
-    shadow: bool = False
+    shadow: ShadowRules | None = None
     expiry: routing.Expiry = routing.Expiry()
     partial_fill_min: Decimal = Decimal("0.25")
     quote_age_ns: int = 5 * SECOND_NS
@@ -78,7 +80,10 @@ class Settings(Value, frozen=True, kw_only=True):
 
 
 class Desk(Value, frozen=True, kw_only=True):
-    """The desk's state. `closed` remembers the last ended orders, so that a lagging list does not resurrect them."""
+    """The desk's state. `closed` remembers the last ended orders, so that a lagging list does not resurrect them.
+
+    `clock_offset_ns`: the venue's clock minus ours, 0 while it was not measured.
+    """
 
     settings: Settings
     minted: int = 0
@@ -92,13 +97,12 @@ class Desk(Value, frozen=True, kw_only=True):
     closed: dict[str, int] = field(default_factory=dict)
     rules: dict[ProductId, ProductRules] = field(default_factory=dict)
     quotes: dict[ProductId, Quote] = field(default_factory=dict)
+    clock_offset_ns: int = 0
 
 
 def step(desk: Desk, message: Message, now_ns: int) -> tuple[Desk, Effects]:
     """Advance the desk by one message."""
     match message:
-        case Quote():
-            return replace(desk, quotes={**desk.quotes, message.product_id: message}), NO_EFFECTS
         case OrderUpdate():
             return _updated(desk, message.state, now_ns)
         case OrderReported():
@@ -111,11 +115,6 @@ def step(desk: Desk, message: Message, now_ns: int) -> tuple[Desk, Effects]:
             return _cancel(desk, message.client_order_id, message.reason)
         case CancelStrategy():
             return _cancel_strategy(desk, message)
-        case ProductsKnown():
-            return replace(desk, rules={r.product_id: r for r in message.products}), NO_EFFECTS
-        case RiskView():
-            absent = any(g.code.value == "watchdog_absent" for g in message.gates)
-            return replace(desk, trading=message.state, watchdog_beats=not absent), NO_EFFECTS
         case EpochChanged():
             desk = replace(desk, epoch=max(desk.epoch, message.epoch))
             return _killed(desk) if message.killed else (desk, NO_EFFECTS)
@@ -125,7 +124,26 @@ def step(desk: Desk, message: Message, now_ns: int) -> tuple[Desk, Effects]:
             return _recover(desk, message)
         case CommitFailed():
             return _not_reserved(desk, message, now_ns)
-    return desk, NO_EFFECTS
+        case JudgeConfig():
+            return desk, (candidate.judged(desk.runs.values(), message),)
+        case ActorExited() if not message.normal:  # looked at behind all that it had told before
+            return desk, (SetTimer(timer=f"lost/{message.name.removeprefix('order:')}", due_ns=now_ns),)
+    return _fact(desk, message), NO_EFFECTS
+
+
+def _fact(desk: Desk, message: Message) -> Desk:
+    """What others know and the desk only remembers."""
+    match message:
+        case Quote():
+            return replace(desk, quotes={**desk.quotes, message.product_id: message})
+        case ProductsKnown():
+            return replace(desk, rules={r.product_id: r for r in message.products})
+        case RiskView():
+            absent = any(g.code.value == "watchdog_absent" for g in message.gates)
+            return replace(desk, trading=message.state, watchdog_beats=not absent)
+        case VenueHealth() if message.clock_offset_ns is not None:
+            return replace(desk, clock_offset_ns=message.clock_offset_ns)
+    return desk
 
 
 # --- start --------------------------------------------------------------------------------------------------------
@@ -144,7 +162,8 @@ def _recover(desk: Desk, message: Recover) -> tuple[Desk, Effects]:
             desk = _forget(desk, order) if order.terminal else _owned(desk, order)
             spawns.append(_spawn(order))
     desk, commit = _reserve(replace(desk, epoch=max(desk.epoch, desk.settings.epoch)))
-    return desk, (commit, *spawns)
+    wanted = FactsWanted(reply_to="orders")
+    return desk, (commit, *spawns, *(Tell(to=name, message=wanted) for name in ("universe", "gateway")))
 
 
 def _owned(desk: Desk, order: OrderState) -> Desk:
@@ -184,7 +203,7 @@ def _not_reserved(desk: Desk, message: CommitFailed, now_ns: int) -> tuple[Desk,
 def _start(desk: Desk, intent: Intent, now_ns: int) -> tuple[Desk, Effects]:
     if desk.minted >= desk.reserved:
         lost = Run(intent_id=IntentId(""), intent=intent, step=0, attempt=0, order=None)
-        desk, effects = _finish(desk, lost, "no_numbers")
+        desk, effects = _refused(desk, lost, "no_numbers", now_ns)
         return desk, (*effects, *_taken(intent, effects))
     minted = desk.minted + 1
     desk = replace(desk, minted=minted)
@@ -211,7 +230,7 @@ def _try_step(desk: Desk, run: Run, now_ns: int) -> tuple[Desk, Effects]:
     """Make the next order of the plan, or end the intent with the reason why there is none."""
     blocked = _blocked(desk, run, now_ns)
     if blocked:
-        return _finish(desk, run, blocked)
+        return _refused(desk, run, blocked, now_ns)
     product = run.intent.product_id
     attempt = run.attempt + 1
     step_ = run.intent.steps[run.step]
@@ -224,9 +243,9 @@ def _try_step(desk: Desk, run: Run, now_ns: int) -> tuple[Desk, Effects]:
         (now_ns, desk.settings.expiry),
     )
     if isinstance(spec, routing.Refused):
-        return _finish(desk, run, spec.code)
-    if desk.settings.shadow:
-        return _shadow(desk, run, spec, now_ns)
+        return _refused(desk, run, spec.code, now_ns)
+    if desk.settings.shadow is not None:
+        return _ended_in_shadow(desk, run, spec, now_ns)
     order = OrderState(
         intent_id=run.intent_id,
         attempt=attempt,
@@ -240,19 +259,21 @@ def _try_step(desk: Desk, run: Run, now_ns: int) -> tuple[Desk, Effects]:
     return _owned(desk, order), (replace(_spawn(order), fresh=True),)
 
 
-def _shadow(desk: Desk, run: Run, spec: OrderSpec, now_ns: int) -> tuple[Desk, Effects]:
-    """DRY_RUN: put on record what would have been placed, and end there."""
-    quote = desk.quotes[run.intent.product_id]
-    record = ShadowOrder(
-        spec=spec,
-        correlation=run.intent.correlation,
-        strategy=run.intent.strategy,
-        bid=quote.bid,
-        ask=quote.ask,
-        at_ns=now_ns,
-    )
-    desk, effects = _finish(desk, run, "shadow_dry_run")
-    return desk, (Note(message=record), *effects)
+def _refused(desk: Desk, run: Run, reason: str, now_ns: int) -> tuple[Desk, Effects]:
+    """No order is made of it."""
+    if desk.settings.shadow is None:
+        return _finish(desk, run, reason)
+    return _ended_in_shadow(desk, run, reason, now_ns)
+
+
+def _ended_in_shadow(desk: Desk, run: Run, end: OrderSpec | str, now_ns: int) -> tuple[Desk, Effects]:
+    """DRY_RUN: put on record what would have been placed, or why nothing was, and end there."""
+    assert desk.settings.shadow is not None
+    quote = _quote(desk, run.intent)
+    moment = Moment(quote=quote, now_ns=now_ns, clock_offset_ns=desk.clock_offset_ns)
+    note = Note(message=shadow.record(run, end, moment, desk.settings.shadow))
+    desk, effects = _finish(desk, run, end if isinstance(end, str) else shadow.DONE)
+    return desk, (note, *effects)
 
 
 def _still_fresh(desk: Desk, intent: Intent, attempts: int, now_ns: int) -> Intent:
@@ -278,9 +299,10 @@ def _blocked(desk: Desk, run: Run, now_ns: int) -> str:
         return f"state_{desk.trading.value}"
     if desk.trading is TradingState.REDUCING and intent.side is Side.BUY:
         return "state_reducing"
-    if intent.product_id not in desk.rules:
+    rules = desk.rules.get(intent.product_id)
+    if rules is None or not rules.tradable:
         return "product_disabled"
-    if quote is None or now_ns - quote.fresh_ns > desk.settings.quote_age_ns:
+    if quote is None or not quote.young(now_ns, desk.clock_offset_ns, desk.settings.quote_age_ns):
         return "stale_data"
     return ""
 
@@ -369,10 +391,23 @@ def _woken(desk: Desk, timer: str, now_ns: int) -> tuple[Desk, Effects]:
         return desk, (commit,)
     if kind == "renew" and desk.watchdog_beats and desk.draining is None:
         return desk, _cancels(desk, ClientOrderId(name), plan.RENEW)
+    if kind == "lost":
+        return desk, _given_up(desk, ClientOrderId(name))
     run = desk.runs.get(IntentId(name))
     if kind == "again" and run is not None and run.order is None:
         return _try_step(desk, run, now_ns)
     return desk, NO_EFFECTS
+
+
+def _given_up(desk: Desk, coid: ClientOrderId) -> Effects:
+    """An order's actor died, perhaps with what it was asked and had not committed: its successor ends what is not sent.
+
+    One that finds the order on disk, or its first `Place` in the mail, has no use for another.
+    """
+    run = desk.runs.get(desk.live.get(coid, IntentId("")))
+    if run is None or not run.unheard or run.order is None or run.order.client_order_id != coid:
+        return NO_EFFECTS
+    return (Tell(to=f"order:{coid}", message=Place(state=replace(run.order, cancel_wanted=plan.LOST))),)
 
 
 # --- cancelling and orphans ---------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from protocol.orders import Intent, OrderState, Status, TimeInForce
 
 RENEW = "renew"
 TTL = "ttl"
+LOST = "lost with its actor"
 PLANNED = frozenset({TTL, RENEW})
 """Cancels that belong to the plan: it goes on after them. Any other reason ends the intent."""
 _ENOUGH = Decimal("0.999")

@@ -73,6 +73,9 @@ def build(
     if base * reference < rules.quote_min_size:
         return Refused(code="below_quote_minimum")
     rests = step.kind in {StepKind.MAKER, StepKind.LIMIT}
+    post_only = step.kind is StepKind.MAKER or step.post_only
+    if intent.maker_only and not post_only:
+        return Refused(code="maker_only")
     return OrderSpec(
         client_order_id=coid,
         product_id=intent.product_id,
@@ -81,7 +84,7 @@ def build(
         base_size=base,
         quote_size=None,
         limit_price=price,
-        post_only=step.kind is StepKind.MAKER or step.post_only,
+        post_only=post_only,
         expires_at_ns=now_ns + _life_ns(intent, step, expiry),
         not_after_ns=intent.not_after_ns,
         drill=intent.purpose is Purpose.DRILL,

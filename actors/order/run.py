@@ -7,7 +7,7 @@ from msgspec import field
 from protocol.base import Value
 from protocol.ids import ClientOrderId, IntentId
 from protocol.money import ZERO
-from protocol.orders import Intent, OrderState
+from protocol.orders import Intent, OrderState, Status
 
 Figures = dict[ClientOrderId, tuple[Decimal, Decimal]]
 
@@ -27,6 +27,11 @@ class Run(Value, frozen=True, kw_only=True):
     ended: Figures = field(default_factory=dict)
     most_base: Decimal | None = None
     extra_ticks: int = 0
+
+    @property
+    def unheard(self) -> bool:
+        """Whether nothing was heard of its order yet, not even that it is on disk."""
+        return self.order is not None and self.order.status is Status.INITIALIZED
 
     @property
     def filled_size(self) -> Decimal:

@@ -4,17 +4,18 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from actors.portfolio import leaving, requests, telling, transfers, valuation
-from actors.portfolio.ledger import Ledger, as_totals, book, settle
+from actors.portfolio import candidate, foreign, leaving, outside, requests, telling, transfers, valuation
+from actors.portfolio.ledger import Ledger, as_totals, book, settle, without_dust
 from actors.portfolio.reconcile import compare
 from actors.portfolio.state import Asked, Portfolio
 from protocol import codec
 from protocol.base import NO_EFFECTS, Effect, Effects, Message
+from protocol.control import JudgeConfig
 from protocol.effects import ClearTimer, Commit, SetTimer, Tell
 from protocol.ids import ClientOrderId
 from protocol.instants import SECOND_NS
 from protocol.lifecycle import CommitFailed, Recover, StoreRecord, Wake
-from protocol.market import ProductsKnown, Quote
+from protocol.market import FactsWanted, ProductsKnown, PublicTrade, Quote
 from protocol.money import ZERO
 from protocol.orders import (
     IN_DOUBT,
@@ -25,9 +26,11 @@ from protocol.orders import (
     OrderUpdate,
     Purpose,
     Side,
+    Targets,
 )
 from protocol.portfolio import (
     FillApplied,
+    Position,
     RebuildPositions,
     Reconcile,
     Reconciled,
@@ -37,6 +40,7 @@ from protocol.portfolio import (
 from protocol.strategy import UniverseView
 from protocol.venue import (
     AccountsListed,
+    BookListed,
     FillRecord,
     FillsListed,
     ListAccounts,
@@ -83,18 +87,24 @@ def step(state: Portfolio, message: Message, now_ns: int) -> tuple[Portfolio, Ef
             return _failed(state, message, now_ns)
         case Recover():
             return _recover(state, message, now_ns)
-    return _fact(state, message)
+    return _fact(state, message, now_ns)
 
 
-def _fact(state: Portfolio, message: Message) -> tuple[Portfolio, Effects]:
-    """What others know and the books only remember."""
+def _fact(state: Portfolio, message: Message, now_ns: int) -> tuple[Portfolio, Effects]:
+    """What others know and the books only remember; and a question that changes nothing."""
     match message:
+        case JudgeConfig():
+            return state, (candidate.judged(state, message),)
         case ProductsKnown():
             return replace(state, rules={r.product_id: r for r in message.products}), NO_EFFECTS
+        case PublicTrade():
+            return leaving.traded(state, message, now_ns)
         case UniverseView():
             return replace(state, regime=message.regime), NO_EFFECTS
         case VenueHealth() if message.clock_offset_ns is not None:
             return replace(state, clock_offset_ns=message.clock_offset_ns), NO_EFFECTS
+        case BookListed():
+            return outside.listed(state, message, now_ns)
         case UserStream() if message.up:  # what happened while it was down is only in the lists
             return state, (_ask_fills(state, "fills/stream"),)
     return state, NO_EFFECTS
@@ -107,16 +117,22 @@ def _recover(state: Portfolio, message: Recover, now_ns: int) -> tuple[Portfolio
     value = next((r.value for r in message.records if r.key == LEDGER_KEY), None)
     if value is not None:
         state = replace(state, ledger=codec.decode_value(value, Ledger))
-    return state, (SetTimer(timer="view", due_ns=now_ns + state.settings.view_ns),)
+    state = replace(state, ledger=state.ledger.in_mode(state.settings.mode))
+    if state.settings.notional_usd is not None:
+        state = replace(state, ledger=replace(state.ledger, periods=None))
+    wanted = FactsWanted(reply_to="portfolio")
+    asks = (Tell(to=name, message=wanted) for name in ("universe", "gateway"))
+    return state, (SetTimer(timer="view", due_ns=now_ns + state.settings.view_ns), *asks)
 
 
 def _woken(state: Portfolio, timer: str, now_ns: int) -> tuple[Portfolio, Effects]:
     match timer.partition("/")[0]:
         case "view":
             again = SetTimer(timer="view", due_ns=now_ns + state.settings.view_ns)
-            state, told = telling.written_off(_rolled(state, now_ns), now_ns)
+            state, asks = outside.ask(_rolled(state, now_ns), now_ns)
+            state, told = telling.written_off(state, now_ns)
             keep = (SetTimer(timer="keep", due_ns=now_ns),) if _unkept(state, now_ns) else NO_EFFECTS
-            return state, (*told, *telling.view(state, now_ns), again, *keep)
+            return state, (*told, *asks, *telling.view(state, now_ns), again, *keep)
         case "keep" if _unkept(state, now_ns):  # apart from the view, which a failing disk must not silence
             return replace(state, kept=state.ledger.periods, kept_ns=now_ns), (_stored(state),)
         case "book":
@@ -148,7 +164,11 @@ def _settled(state: Portfolio, order: OrderState) -> Portfolio:
     if order.venue_order_id is None:
         return state
     past = list({**state.past, order.venue_order_id: order}.items())[-state.settings.remember_orders :]
-    return replace(state, past=dict(past), ledger=settle(state.ledger, order.venue_order_id))
+    product, ledger = order.spec.product_id, settle(state.ledger, order.venue_order_id)
+    if order.spec.side is Side.SELL:
+        ledger = without_dust(ledger, product, state.least(product))
+    state = replace(state, past=dict(past), ledger=ledger)
+    return state if ledger.position(product) is not None else leaving.gone(state, product)
 
 
 def _chase(state: Portfolio, order: OrderState, now_ns: int) -> Effects:
@@ -203,9 +223,8 @@ def _book_next(state: Portfolio, now_ns: int) -> tuple[Portfolio, Effects]:
     if order is None and _in_doubt(state, fill):  # it may be ours, acknowledged too late to be known by its id
         later = SetTimer(timer="book", due_ns=now_ns + state.settings.fill_retry_ns)
         return replace(state, queue=(*rest, fill)), (later,)
-    rules = state.rules.get(fill.product_id)
-    increment = rules.base_increment if rules is not None else ZERO
-    done = book(state.ledger, fill, order, increment, state.settings.fallback)
+    before = state.ledger.position(fill.product_id)
+    done = book(state.ledger, fill, order, state.least(fill.product_id), state.settings.fallback)
     seen = dict(list({**state.seen, fill.entry_id: None}.items())[-state.settings.remember :])
     state = replace(state, queue=rest, ledger=done.ledger, seen=seen)
     if done.closed:
@@ -228,7 +247,21 @@ def _book_next(state: Portfolio, now_ns: int) -> tuple[Portfolio, Effects]:
         told.append(
             telling.alert("external_sell", fill.product_id, f"{done.oversold} sold beyond the position", now_ns)
         )
+    if _without_targets(before, done.ledger.position(fill.product_id), order):
+        text = f"the policy's targets hold: {_as_text(state.settings.fallback)}"
+        told.append(telling.alert("targets_missing", fill.product_id, text, now_ns))
     return state, (commit, *told, *telling.view(state, now_ns), again)
+
+
+def _without_targets(before: Position | None, after: Position | None, order: OrderState | None) -> bool:
+    """Whether this fill opened a position whose purchase said nothing of when to leave it (execution.md §10)."""
+    opened = after is not None and (before is None or before.opened_ns != after.opened_ns)
+    return opened and order is not None and order.intent.targets is None
+
+
+def _as_text(targets: Targets) -> str:
+    hours = targets.max_hold_s / 3600
+    return f"stop {targets.stop_loss_pct} %, target {targets.take_profit_pct} %, hold {hours:g} h"
 
 
 def _in_doubt(state: Portfolio, fill: FillRecord) -> bool:
@@ -297,7 +330,7 @@ def _ask_fills(state: Portfolio, request_id: str) -> Tell:
 
 
 def _reset_peak(state: Portfolio, asked: ResetPeak, now_ns: int) -> tuple[Portfolio, Effects]:
-    nav = None if state.balances is None else telling.worth(state, now_ns).nav_usd
+    nav = telling.nav_usd(state, now_ns)
     state, reset, answer = requests.reset_peak(state, asked, nav, now_ns)
     if reset is None:
         return state, (answer,)
@@ -344,6 +377,7 @@ def _compared(
 
 def _listed(state: Portfolio, message: OpenOrdersListed, now_ns: int) -> tuple[Portfolio, Effects]:
     told = tuple(Tell(to="orders", message=OrderReported(order=o, source="list")) for o in message.orders)
+    state = replace(state, foreign=foreign.purchases(message.orders, state.settings))
     state, answered = _part(state, "open_orders", now_ns)
     return state, (*told, *answered)
 
@@ -377,6 +411,8 @@ def _failed(state: Portfolio, message: QueryFailed, now_ns: int) -> tuple[Portfo
     """A part that could not be read makes the whole unavailable; single look-ups are retried by their timers."""
     if message.request_id in {requests.ACCOUNTS, requests.FILLS}:
         return requests.failed(state, message)
+    if message.request_id.startswith(outside.QUESTION):
+        return outside.failed(state, message, now_ns)
     if state.asked is None or message.request_id not in state.asked.missing:
         return state, NO_EFFECTS
     answer = Reconciled(
@@ -394,8 +430,10 @@ def _failed(state: Portfolio, message: QueryFailed, now_ns: int) -> tuple[Portfo
 
 
 def _rolled(state: Portfolio, now_ns: int) -> Portfolio:
-    """Move the periods on to now."""
-    nav = None if state.balances is None else telling.worth(state, now_ns).nav_usd
+    """Move the periods on to now; a fixed sum has none."""
+    if state.settings.notional_usd is not None:
+        return state
+    nav = telling.nav_usd(state, now_ns)
     if nav is None:
         return state
     ledger = state.ledger

@@ -9,7 +9,7 @@ from actors.portfolio.state import Portfolio
 from protocol.base import NO_EFFECTS, Effects
 from protocol.effects import Tell
 from protocol.ids import ProductId
-from protocol.market import Quote
+from protocol.market import PublicTrade, Quote
 from protocol.money import ZERO
 from protocol.orders import CancelOrder, IntentDone, OrderState, Side
 from protocol.portfolio import ExitWanted, Position
@@ -30,19 +30,37 @@ def quoted(state: Portfolio, quote: Quote, now_ns: int) -> tuple[Portfolio, Effe
     return _exit(state, position, quote, now_ns)
 
 
-def _exit(state: Portfolio, position: Position, quote: Quote, now_ns: int) -> tuple[Portfolio, Effects]:
+def traded(state: Portfolio, trade: PublicTrade, now_ns: int) -> tuple[Portfolio, Effects]:
+    """Somebody traded at or through the level that an outlier crossed: the price was real, the exit waits no longer."""
+    product = trade.product_id
+    position, quote, doubt = state.ledger.position(product), state.quotes.get(product), state.doubts.get(product)
+    if position is None or quote is None or doubt is None or trade.venue_ns < doubt.venue_ns:
+        return state, NO_EFFECTS
+    rules, regime = state.settings.rules, state.regime
+    code = judge(position, trade.price, rules, regime, now_ns)
+    if code == MAX_HOLD or code != judge(position, quote.bid, rules, regime, now_ns):
+        return state, NO_EFFECTS
+    state = replace(state, doubts={name: one for name, one in state.doubts.items() if name != product})
+    return _exit(state, position, quote, now_ns, confirmed=code)
+
+
+def _exit(
+    state: Portfolio, position: Position, quote: Quote, now_ns: int, *, confirmed: str = ""
+) -> tuple[Portfolio, Effects]:
     """Call for an exit, or for its next try: one is out at a time, and a try waits for a fresh quote.
 
     A try may be lost with whoever had it; what it may still sell is not offered again while an order of it works.
     """
     product, rules = position.product_id, state.settings.rules
     run = state.exits.get(product)
-    if now_ns + state.clock_offset_ns - quote.fresh_ns > state.settings.quote_age_ns:
+    if not quote.young(now_ns, state.clock_offset_ns, state.settings.quote_age_ns):
         return state, NO_EFFECTS
-    if run is None:
-        state, code = _called(state, position, quote, now_ns)
-    else:
+    if run is not None:
         code = run.code
+    elif confirmed:
+        code = confirmed
+    else:
+        state, code = _called(state, position, quote, now_ns)
     if not code:
         return state, NO_EFFECTS
     wait_ns = state.settings.exit_lost_ns if run is not None and run.waiting else rules.retry_ns
@@ -50,7 +68,7 @@ def _exit(state: Portfolio, position: Position, quote: Quote, now_ns: int) -> tu
         return state, NO_EFFECTS
     available = position.quantity - _selling(state, product)
     minimum = state.rules[product].base_min_size if product in state.rules else ZERO
-    if available < max(minimum, ZERO) or available <= ZERO:
+    if available <= ZERO or available < minimum or state.least(product).dust(available, quote.bid):
         return state, NO_EFFECTS
     number = 0 if run is None else run.step + 1
     run = ExitRun(code=code, step=number, sent_ns=now_ns, waiting=True)
@@ -78,7 +96,7 @@ def _called(state: Portfolio, position: Position, quote: Quote, now_ns: int) -> 
     code, doubt = judge(position, quote.bid, rules, state.regime, now_ns), state.doubts.get(product)
     if code and code != MAX_HOLD and rules.outlier(quote):
         if doubt is None or quote.sequence < doubt.sequence:  # a restarted feed counts anew
-            new = Doubt(since_ns=now_ns, sequence=quote.sequence)
+            new = Doubt(since_ns=now_ns, sequence=quote.sequence, venue_ns=quote.venue_ns)
             return replace(state, doubts={**state.doubts, product: new}), ""
         if quote.sequence == doubt.sequence or now_ns - doubt.since_ns < rules.confirm_ns:
             return state, ""

@@ -18,7 +18,8 @@ class Ledger(Value, frozen=True, kw_only=True):
     `totals` say what the account should hold per currency; `booked` how much of each order that is not settled yet
     is in here (base units by venue order id); `cursor_ns` is the newest fill's time at the venue; `opened_ns`: when the
     account was first seen, with everything that had happened to it before. `lots` names the venue orders behind each
-    open position, by product.
+    open position, by product. `periods` are those of `mode`; those of other modes wait in `aside`, by mode: what one
+    mode gained is no peak of another.
     """
 
     positions: tuple[Position, ...] = ()
@@ -27,9 +28,18 @@ class Ledger(Value, frozen=True, kw_only=True):
     cursor_ns: int = 0
     opened_ns: int = 0
     periods: PnlPeriods | None = None
+    mode: str = ""
+    aside: tuple[tuple[str, PnlPeriods], ...] = ()
     lots: tuple[tuple[str, str], ...] = ()
     realised_today_usd: Decimal = ZERO
     fees_today_usd: Decimal = ZERO
+
+    def in_mode(self, mode: str) -> "Ledger":
+        """The books with the periods of `mode`; None where it never ran. Books without a mode take this one."""
+        if self.mode in {"", mode}:
+            return replace(self, mode=mode)
+        kept = dict(self.aside) | ({} if self.periods is None else {self.mode: self.periods})
+        return replace(self, mode=mode, periods=kept.pop(mode, None), aside=tuple(sorted(kept.items())))
 
     def position(self, product_id: ProductId) -> Position | None:
         """The position in a product, if there is one."""
@@ -44,6 +54,17 @@ class Ledger(Value, frozen=True, kw_only=True):
         return next((size for name, size in self.booked if name == venue_order_id), ZERO)
 
 
+class Least(Value, frozen=True, kw_only=True):
+    """What is left below half of the product's base `increment`, or is worth less than `dust_usd`, is no position."""
+
+    increment: Decimal
+    dust_usd: Decimal
+
+    def dust(self, size: Decimal, price: Decimal) -> bool:
+        """Whether so much is not worth being called a position."""
+        return size < self.increment / 2 or size * price < self.dust_usd
+
+
 class Booked(Value, frozen=True, kw_only=True):
     """A fill's outcome. `net_usd`: realised PnL of a sell after both sides' fees; None for a purchase."""
 
@@ -53,14 +74,14 @@ class Booked(Value, frozen=True, kw_only=True):
     oversold: Decimal
 
 
-def book(ledger: Ledger, fill: FillRecord, order: OrderState | None, increment: Decimal, fallback: Targets) -> Booked:
+def book(ledger: Ledger, fill: FillRecord, order: OrderState | None, least: Least, fallback: Targets) -> Booked:
     """Apply one fill for life.
 
     Args:
         ledger: the books before it.
         fill: the venue's final word.
         order: ours that it belongs to; None: somebody else's, which moves the totals and nothing else.
-        increment: the product's base increment; what is left below half of it is no position.
+        least: what is left below it is no position any more, once the order has nothing more to tell.
         fallback: exit targets where the order names none.
     """
     moved = replace(ledger, totals=_moved(ledger, fill), cursor_ns=max(ledger.cursor_ns, fill.trade_ns))
@@ -73,14 +94,20 @@ def book(ledger: Ledger, fill: FillRecord, order: OrderState | None, increment: 
         lots=tuple({**dict.fromkeys(moved.lots), (fill.product_id, fill.venue_order_id): None}),
     )
     if fill.side is Side.BUY:
-        return Booked(
-            ledger=_put(moved, _bought(moved, fill, order, fallback)), net_usd=None, closed=False, oversold=ZERO
-        )
-    return _sold(moved, fill, increment)
+        bought = _bought(_kept(moved, fill, order, least), fill, order, fallback)
+        return Booked(ledger=_put(moved, bought), net_usd=None, closed=False, oversold=ZERO)
+    return _sold(moved, fill, order, least)
 
 
-def _bought(ledger: Ledger, fill: FillRecord, order: OrderState, fallback: Targets) -> Position:
+def _kept(ledger: Ledger, fill: FillRecord, order: OrderState, least: Least) -> Position | None:
+    """The position that a purchase adds to: a rest that another purchase left behind as dust is none."""
     old = ledger.position(fill.product_id)
+    if old is None or old.correlation == order.intent.correlation or not least.dust(old.quantity, fill.price):
+        return old
+    return None
+
+
+def _bought(old: Position | None, fill: FillRecord, order: OrderState, fallback: Targets) -> Position:
     if old is None:
         return Position(
             product_id=fill.product_id,
@@ -105,7 +132,7 @@ def _bought(ledger: Ledger, fill: FillRecord, order: OrderState, fallback: Targe
     )
 
 
-def _sold(ledger: Ledger, fill: FillRecord, increment: Decimal) -> Booked:
+def _sold(ledger: Ledger, fill: FillRecord, order: OrderState, least: Least) -> Booked:
     old = ledger.position(fill.product_id)
     if old is None:  # sold something that we did not buy: the totals have it, there is no PnL to tell
         return Booked(ledger=ledger, net_usd=None, closed=False, oversold=fill.size)
@@ -118,7 +145,9 @@ def _sold(ledger: Ledger, fill: FillRecord, increment: Decimal) -> Booked:
         entry_fees=old.entry_fees - entry_fees,
         realised_usd=old.realised_usd + net,
     )
-    closed = left.quantity < increment / 2
+    most = order.filled_size if order.terminal else order.spec.base_size
+    final = most is None or ledger.booked_of(fill.venue_order_id) >= most
+    closed = left.quantity < least.increment / 2 or (final and least.dust(left.quantity, fill.price))
     ledger = _gone(ledger, left.product_id) if closed else _put(ledger, left)
     ledger = replace(ledger, realised_today_usd=ledger.realised_today_usd + net)
     return Booked(ledger=ledger, net_usd=net, closed=closed, oversold=fill.size - size)
@@ -141,6 +170,13 @@ def as_totals(totals: dict[str, Decimal]) -> tuple[LedgerTotal, ...]:
 def settle(ledger: Ledger, venue_order_id: str) -> Ledger:
     """Forget how much of a settled order is booked: nobody asks any more."""
     return replace(ledger, booked=tuple(row for row in ledger.booked if row[0] != venue_order_id))
+
+
+def without_dust(ledger: Ledger, product_id: ProductId, least: Least) -> Ledger:
+    """Drop a position that a sale has left as dust; it stays in the totals, like all that is not ours to sell."""
+    left = ledger.position(product_id)
+    dust = left is not None and least.dust(left.quantity, left.mark or left.average_price)
+    return _gone(ledger, product_id) if dust else ledger
 
 
 def _with(rows: tuple[tuple[str, Decimal], ...], name: str, value: Decimal) -> tuple[tuple[str, Decimal], ...]:

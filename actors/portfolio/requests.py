@@ -25,7 +25,7 @@ def reset_peak(
     """Measure the drawdown from `nav_usd` on; refused while it is unknown."""
     periods = state.ledger.periods
     if nav_usd is None or periods is None:
-        text = "the net value is not known now: nothing was reset"
+        text = "no net value is measured now: nothing was reset"
         return state, None, _answer(asked.request_id, asked.reply_to, text)
     reset = PeakReset(before_usd=periods.peak_usd, peak_usd=nav_usd, by=asked.by, at_ns=now_ns)
     state = replace(state, ledger=replace(state.ledger, periods=replace(periods, peak_usd=nav_usd)))

@@ -27,7 +27,7 @@ def _price(state: Portfolio, currency: str) -> Decimal | None:
     """USD per unit of a transfer; what counts for nothing moves nothing."""
     if currency in state.settings.ignored:
         return ZERO
-    return ONE if currency in valuation.CASH else valuation.price(currency, state.quotes)
+    return ONE if currency in valuation.CASH else valuation.price(currency, state.prices())
 
 
 def transferred(

@@ -1,5 +1,6 @@
 """What the account is worth (risk.md §1). A holding that cannot be priced makes the whole unknown, never zero."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 
 from msgspec.structs import replace
@@ -13,6 +14,8 @@ from protocol.portfolio import Holding, LedgerTotal, PnlPeriods, Position
 
 CASH = frozenset({"USD", "USDC", "USDT"})
 QUOTES = ("USD", "USDC", "USDT")
+DRY_RUN_USD = Decimal(10_000)
+"""What the account counts for in DRY_RUN, whatever is in it (requirements §3)."""
 
 
 class Worth(Value, frozen=True, kw_only=True):
@@ -25,6 +28,18 @@ class Worth(Value, frozen=True, kw_only=True):
     written_off: tuple[str, ...] = ()
 
 
+def notional(usd: Decimal) -> Worth:
+    """An account that is worth a fixed sum in cash, and holds nothing."""
+    return Worth(nav_usd=usd, cash_usd=usd, external=(), unpriced=())
+
+
+class Seen(Value, frozen=True, kw_only=True):
+    """A price of which nothing else is known than when it held."""
+
+    mid: Decimal
+    fresh_ns: int
+
+
 class Prices(Value, frozen=True, kw_only=True):
     """What is known of prices: the last quotes, and which of them are too old to price anything with.
 
@@ -32,7 +47,7 @@ class Prices(Value, frozen=True, kw_only=True):
     out of everything, by name (risk.md §10).
     """
 
-    quotes: dict[ProductId, Quote]
+    quotes: Mapping[ProductId, Quote | Seen]
     fresh_after_ns: int = 0
     ignored: tuple[str, ...] = ()
 
@@ -94,13 +109,13 @@ def _valued(totals: tuple[LedgerTotal, ...], positions: tuple[Position, ...], pr
     return Worth(nav_usd=None if unpriced else nav, cash_usd=cash, external=tuple(external), unpriced=tuple(unpriced))
 
 
-def price(currency: str, quotes: dict[ProductId, Quote]) -> Decimal | None:
+def price(currency: str, quotes: Mapping[ProductId, Quote | Seen]) -> Decimal | None:
     """A currency's mid in USD, from the first of its stable-quoted books that is known."""
     quote = quoted(currency, quotes)
     return None if quote is None else quote.mid
 
 
-def quoted(currency: str, quotes: dict[ProductId, Quote]) -> Quote | None:
+def quoted(currency: str, quotes: Mapping[ProductId, Quote | Seen]) -> Quote | Seen | None:
     """The quote that prices a currency."""
     found = (quotes.get(ProductId(f"{currency}-{quote}")) for quote in QUOTES)
     return next((quote for quote in found if quote is not None), None)

@@ -70,7 +70,7 @@ def step(state: State, message: Message, now_ns: int) -> tuple[State, Effects]:
         case Wake(timer="flush") | Wake(timer="probe"):
             return _flush(state, probe=bool(state.trouble))
         case Load():
-            return state, (Tell(to=NAME, message=LoadInTurn(prefix=message.prefix, reply_to=message.reply_to)),)
+            return state, (Tell(to=NAME, message=LoadInTurn(prefixes=message.prefixes, reply_to=message.reply_to)),)
         case Written():
             return _written(state, message, now_ns)
         case Unwritten():

@@ -104,7 +104,8 @@ class RecorderEdge:
         self._port.tell(self._port.name, Written(entries=len(plan.entries), took_ns=took_ns, snapshot_due=due))
 
     def _answer(self, load: LoadInTurn) -> None:
-        self._port.tell(load.reply_to, Recover(records=self._store.records(load.prefix)))
+        found = tuple(record for prefix in load.prefixes for record in self._store.records(prefix))
+        self._port.tell(load.reply_to, Recover(records=found))
 
     def _grow(self) -> None:
         self._store.grow()

@@ -13,7 +13,7 @@ class Flush(Message, frozen=True, kw_only=True, tag="recorder.flush"):
 class LoadInTurn(Message, frozen=True, kw_only=True, tag="recorder.load_in_turn"):
     """A `Load` behind the event mail that waited before it: what its asker's predecessor still sent counts first."""
 
-    prefix: str
+    prefixes: tuple[str, ...]
     reply_to: str
 
 
@@ -31,7 +31,7 @@ class Write(Effect, frozen=True, kw_only=True):
 
 
 class Read(Effect, frozen=True, kw_only=True):
-    """Send every record below the load's prefix to its asker as `Recover`."""
+    """Send every record below the load's prefixes to its asker as `Recover`."""
 
     load: LoadInTurn
 

@@ -11,7 +11,8 @@ from protocol.journal import StoreTrouble
 from protocol.lifecycle import ActorExited
 from protocol.market import FeedState, ProductsKnown, Quote
 from protocol.orders import IntentDone, OrderUpdate
-from protocol.policy import OTHER_THEME, ExecutionPolicy, FeeSource, Policy
+from protocol.policy import ExecutionPolicy, FeeSource, Mode, Policy
+from protocol.policy_universe import OTHER_THEME
 from protocol.portfolio import ExitWanted, FillApplied, PeakReset, PortfolioView, PositionsRebuilt
 from protocol.risk import (
     ClearCooldown,
@@ -26,6 +27,7 @@ from protocol.risk import (
     WatchdogSeen,
     WhatIf,
 )
+from protocol.shadow import shadow_rules
 from protocol.strategy import Regime, UniverseView
 from protocol.venue import FeesKnown, QueryFailed, VenueHealth
 
@@ -50,6 +52,8 @@ def limits(policy: Policy) -> Limits:
         max_position_size_pct=risk.max_position_size_pct,
         max_per_asset_pct=risk.max_per_asset_pct,
         min_position_size_pct=risk.min_position_size_pct,
+        tier1_ceiling_pct=policy.tier1_ceiling_pct,
+        least_entries_pct=tuple(pct for _, _, pct in policy.least_entries_pct),
         tier_caps_pct=risk.tier_cap_pct,
         theme_caps_pct=tuple((row.theme, row.cap_pct) for row in risk.theme_caps),
         other_theme_cap_pct=risk.theme_cap_pct(OTHER_THEME),
@@ -85,11 +89,13 @@ def limits(policy: Policy) -> Limits:
         max_move_sigma=policy.breakers.max_move_sigma,
         max_stop_loss_pct=policy.strategy.max_stop_loss_pct,
         depth_multiple=risk.require_depth_mult,
+        max_slippage_bps=risk.max_expected_slippage_bps,
         max_api_errors=policy.breakers.max_consecutive_api_errors,
         api_error_window_ns=policy.breakers.api_error_window_s * SECOND_NS,
         max_volatility_pct=policy.breakers.max_realized_volatility_pct,
         min_eligible=universe.min_eligible_assets,
         protective_exits_when_halted=risk.protective_exits_when_halted,
+        live_enabled=policy.mode is not Mode.LIVE or policy.live_trading_enabled,
         sizing=policy.sizing.method,
         fixed_size_usd=policy.sizing.fixed_size_usd,
         min_order_usd=policy.sizing.min_order_usd,
@@ -99,12 +105,17 @@ def limits(policy: Policy) -> Limits:
         pyramid_cooldown_ns=risk.pyramid_cooldown_s * SECOND_NS,
         max_adds_per_day=risk.max_adds_per_asset_per_day,
         adds_when_full=risk.allow_adds_when_over_cap,
+        max_pyramids=risk.max_pyramid_positions,
+        adds_first=risk.adds_first,
+        orders_take_slots=risk.orders_take_slots,
+        canary_maker_only=policy.strategy.canary.maker_only,
         maker_fee_bps=policy.fees.maker_fee_bps,
         taker_fee_bps=policy.fees.taker_fee_bps,
         venue_fees=policy.fees.source is FeeSource.VENUE,
         maker_floor_bps=policy.fees.maker_fee_bps,
         taker_floor_bps=policy.fees.taker_fee_bps,
         maker_ttls_s=maker_ttls_s(policy.execution),
+        exit_at_market=policy.exits.at_market,
         exit_first_bps=policy.exits.slippage_tolerance_bps,
         exit_retry_bps=policy.exits.retry_step_bps,
         exit_retry_steps=policy.exits.retry_steps,
@@ -129,7 +140,12 @@ def role(context: Context) -> Role[Risk]:
     """The only way from a wish to an order."""
     return Role(
         step=step,
-        initial=partial(Risk, limits=limits(context.policy), pace_ns=context.run.pace_ns),
+        initial=partial(
+            Risk,
+            limits=limits(context.policy),
+            shadow=shadow_rules(context.policy),
+            pace_ns=context.run.pace_ns,
+        ),
         accepts=(
             Quote,
             FeedState,
@@ -159,5 +175,5 @@ def role(context: Context) -> Role[Risk]:
             PeakReset,
             PositionsRebuilt,
         ),
-        store_prefix=STORE_PREFIX,
+        store_prefixes=(STORE_PREFIX,),
     )

@@ -20,7 +20,7 @@ _KINDS = {
 _SILENT = frozenset({Reason.NOT_RECONCILED, Reason.INSUFFICIENT_UNIVERSE})
 """The first is how every desk begins; of the second the universe itself tells people."""
 _WARNINGS = frozenset({Reason.API_HEALTH, Reason.REJECTION_BURST, Reason.PRODUCT_DISABLED, Reason.LOSS_STREAK_COOLDOWN})
-_INFO = frozenset({Reason.OPERATOR_PAUSE})
+_INFO = frozenset({Reason.OPERATOR_PAUSE, Reason.GOVERNANCE})
 
 
 def quietly(risk: Risk, now_ns: int) -> Risk:

@@ -1,10 +1,24 @@
 """The risk actor: the only way from a wish to an order. Judges, sizes, reserves, latches, and tells the state."""
 
+from collections.abc import Collection
 from typing import TypeVar
 
 from msgspec.structs import replace
 
-from actors.risk import announce, exposure, fees, gates, judgement, latches, reservations, rules, staleness, trades
+from actors.risk import (
+    account,
+    announce,
+    exposure,
+    fees,
+    gates,
+    judgement,
+    latches,
+    reservations,
+    rules,
+    shadow,
+    staleness,
+    trades,
+)
 from actors.risk.exposure import Exposure
 from actors.risk.judgement import Judged
 from actors.risk.snapshot import snapshot
@@ -13,10 +27,10 @@ from protocol import codec
 from protocol.base import NO_EFFECTS, Effects, Message
 from protocol.effects import Commit, Count, LogLine, Note, SetTimer, Tell
 from protocol.ids import IntentId, ProductId
-from protocol.instants import HOUR_NS
+from protocol.instants import HOUR_NS, SECOND_NS
 from protocol.journal import StoreTrouble
 from protocol.lifecycle import ActorExited, Recover, StoreRecord, Wake
-from protocol.market import FeedState, ProductsKnown, Quote
+from protocol.market import FactsWanted, FeedState, ProductsKnown, Quote
 from protocol.money import ZERO
 from protocol.orders import (
     CancelOrder,
@@ -53,7 +67,8 @@ from protocol.risk import (
     WhatIfJudged,
 )
 from protocol.strategy import Regime, TradeProposal, UniverseView
-from protocol.venue import FeesKnown, GetFees, VenueHealth
+from protocol.symbols import asset_of
+from protocol.venue import FeesKnown, GetFees, QueryFailed, VenueHealth
 
 T = TypeVar("T")
 
@@ -63,6 +78,7 @@ VIEWERS = ("orders", "cycle", "control", "metrics")
 _NO_GATES = frozenset({Quote, ExitWanted, ProposalBatch, OperatorOrder, WhatIf, IntentDone, Recover})
 """What moves no gate; a quote that grew old is found once a second."""
 _POST_ONLY = "POST_ONLY"
+_FEES_AGAIN_NS = 5 * SECOND_NS
 _STOPS = frozenset({"stop_loss", "trailing_stop"})
 
 
@@ -129,6 +145,8 @@ def _fact(risk: Risk, message: Message, now_ns: int) -> tuple[Risk, Effects]:
             nxt = latches.drifted(risk, message)
         case FeesKnown():
             return _fees(risk, message, now_ns)
+        case QueryFailed() if message.request_id == "fees":
+            return risk, (SetTimer(timer="fees", due_ns=now_ns + _FEES_AGAIN_NS),)
         case _:
             return _people(risk, message, now_ns)
     return nxt, NO_EFFECTS
@@ -176,7 +194,14 @@ def _recover(risk: Risk, message: Recover, now_ns: int) -> tuple[Risk, Effects]:
     if value is not None:
         risk = replace(risk, record=codec.decode_value(value, Record))
     risk = announce.quietly(risk, now_ns)
-    return risk, (*_tell_view(risk, now_ns), SetTimer(timer="view", due_ns=now_ns + risk.pace_ns), *_ask_fees(now_ns))
+    view = SetTimer(timer="view", due_ns=now_ns + risk.pace_ns)
+    return risk, (*_tell_view(risk, now_ns), view, *_ask_fees(now_ns), *_ask_facts(risk))
+
+
+def _ask_facts(risk: Risk) -> Effects:
+    """Those who tell it once told it to another incarnation."""
+    tellers = ("universe", "gateway", *(f"feed:{product}" for product, _ in risk.limits.themes))
+    return tuple(Tell(to=name, message=FactsWanted(reply_to="risk")) for name in tellers)
 
 
 def _ask_fees(now_ns: int) -> Effects:
@@ -186,10 +211,10 @@ def _ask_fees(now_ns: int) -> Effects:
 
 def _fees(risk: Risk, message: FeesKnown, now_ns: int) -> tuple[Risk, Effects]:
     nxt = replace(risk, limits=fees.learned(risk.limits, message), fees=message)
-    if not fees.changed(risk.fees, message):
+    if not fees.changed(risk.fees, message, risk.limits):
         return nxt, NO_EFFECTS
     text = f"the venue's fees are {message.maker_bps} bps as maker, {message.taker_bps} bps as taker"
-    said = Alert(kind="fees_changed", severity="WARNING", subject="desk", message=text, context=(), at_ns=now_ns)
+    said = Alert(kind="fee_change", severity="WARNING", subject="desk", message=text, context=(), at_ns=now_ns)
     return nxt, (Note(message=said),)
 
 
@@ -198,8 +223,8 @@ def _woken(risk: Risk, timer: str, now_ns: int) -> tuple[Risk, Effects]:
         return risk, _ask_fees(now_ns)
     again = SetTimer(timer="view", due_ns=now_ns + risk.pace_ns)
     risk = replace(risk, record=pruned(risk.record, now_ns), reserved=reservations.standing(risk, now_ns))
-    risk = staleness.looked(risk, now_ns)
-    return risk, (*_tell_view(risk, now_ns), again)
+    risk, told = account.breached(staleness.looked(risk, now_ns), _book(risk), now_ns)
+    return risk, (*told, *_tell_view(risk, now_ns), again)
 
 
 # --- requests -----------------------------------------------------------------------------------------------------
@@ -209,16 +234,19 @@ def _batch(risk: Risk, batch: ProposalBatch, now_ns: int) -> tuple[Risk, Effects
     """Judge a batch, strongest conviction first, on one running snapshot; approvals reserve in the same step."""
     snap = snapshot(risk, Regime(batch.regime), now_ns)
     decided: dict[int, Decision] = {}
+    records: dict[int, Effects] = {}
     approved: list[Judged] = []
-    for place, asked in sorted(enumerate(batch.proposals), key=lambda numbered: _rank(numbered[1])):
+    held = {a.product_id for a in batch.proposals if trades.is_add(a.product_id, snap.exposure)}
+    for place, asked in sorted(enumerate(batch.proposals), key=lambda numbered: _rank(numbered[1], risk, held)):
         judged = judgement.proposal(asked, risk, snap, now_ns, batch.cycle)
         snap, decided[place] = judged.snapshot, judged.decision
+        records[place] = (*_recorded(judged.decision), *shadow.refused(asked, judged.decision, risk, now_ns))
         if judged.intent is not None:
             risk = _reserved(risk, judged, judged.intent, now_ns)
             approved.append(judged)
     decisions = tuple(decided[place] for place in range(len(batch.proposals)))  # the order in which they were asked
     answer = Tell(to="cycle", message=BatchJudged(cycle=batch.cycle, decisions=decisions))
-    told = (*(effect for d in decisions for effect in _recorded(d)), answer)
+    told = (*(effect for place in range(len(decisions)) for effect in records[place]), answer)
     return _placed(risk, tuple(approved), told, now_ns)
 
 
@@ -233,13 +261,14 @@ def _recorded(decision: Decision) -> Effects:
     return Note(message=decision), count, *log
 
 
-def _rank(asked: TradeProposal) -> tuple[float, int, str, str]:
-    """Strongest conviction first, then the better tier (risk.md §4); names end every tie, whatever came first.
+def _rank(asked: TradeProposal, risk: Risk, held: Collection[ProductId]) -> tuple[float, bool, int, str, str]:
+    """Strongest conviction first, then adds, then the better tier (risk.md §4); names end every tie.
 
     A conviction that is no number comes last: it is refused anyway, and must not disturb the order of the others.
     """
     conviction = asked.conviction if asked.conviction == asked.conviction else float("-inf")
-    return -conviction, asked.tier, asked.product_id, asked.correlation
+    add = risk.limits.adds_first and asked.product_id in held
+    return -conviction, not add, risk.tier(asked.product_id), asked.product_id, asked.correlation
 
 
 def _placed(risk: Risk, approved: tuple[Judged, ...], effects: Effects, now_ns: int) -> tuple[Risk, Effects]:
@@ -255,8 +284,9 @@ def _placed(risk: Risk, approved: tuple[Judged, ...], effects: Effects, now_ns: 
 
 
 def _is_entry(judged: Judged) -> bool:
+    """A purchase by a strategy or by hand; a drill's is none."""
     intent = judged.intent
-    return intent is not None and intent.purpose is Purpose.ENTRY and intent.side is Side.BUY
+    return intent is not None and intent.purpose is not Purpose.DRILL and intent.side is Side.BUY
 
 
 def _reserved(risk: Risk, judged: Judged, intent: Intent, now_ns: int) -> Risk:
@@ -274,7 +304,7 @@ def _reserved(risk: Risk, judged: Judged, intent: Intent, now_ns: int) -> Risk:
 def _operator(risk: Risk, order: OperatorOrder, now_ns: int) -> tuple[Risk, Effects]:
     judged = judgement.operator(order, risk, snapshot(risk, risk.regime, now_ns), now_ns)
     answer = Tell(to=order.reply_to, message=OperatorOrderJudged(decision=judged.decision))
-    told = (Note(message=judged.decision), answer)
+    told = (Note(message=judged.decision), *shadow.refused(order, judged.decision, risk, now_ns), answer)
     if judged.intent is None:
         return risk, told
     return _placed(_reserved(risk, judged, judged.intent, now_ns), (judged,), told, now_ns)
@@ -317,11 +347,19 @@ def _order(risk: Risk, order: OrderState, now_ns: int) -> tuple[Risk, Effects]:
     if not order.settled:
         orders[coid] = order
     risk = replace(risk, orders=orders, reserved=reservations.with_order(risk.reserved, order, now_ns))
-    if latches.overfilled(order) and coid not in risk.record.mismatched:
-        return _keep(risk, latches.mismatch(risk.record, order, now_ns))
+    if not latches.overfilled(order) or coid in risk.record.mismatched:
+        return _ended(risk, order, known, now_ns)
+    marked = replace(risk, record=latches.mismatch(risk.record, order, now_ns))
+    nxt, effects = _ended(marked, order, known, now_ns)
+    return nxt, effects if nxt.record != marked.record else (_commit(nxt.record), *effects)
+
+
+def _ended(risk: Risk, order: OrderState, known: OrderState | None, now_ns: int) -> tuple[Risk, Effects]:
+    """What an order's end teaches, once; and what of those that work must not."""
+    coid = order.client_order_id
     if _refused(order) and (known is None or not known.terminal):
         return _rejected(risk, order, now_ns)
-    if order.settled and order.spec.side is Side.SELL and coid in risk.nets:
+    if order.settled and order.spec.side is Side.SELL and coid in risk.record.nets:
         return _outcome(risk, order, now_ns)
     if _late_purchase(risk, order, now_ns):
         return risk, (Tell(to="orders", message=CancelOrder(client_order_id=coid, reason="stop")),)
@@ -340,19 +378,22 @@ def _late_purchase(risk: Risk, order: OrderState, now_ns: int) -> bool:
 
 
 def _rejected(risk: Risk, order: OrderState, now_ns: int) -> tuple[Risk, Effects]:
+    """A failed order cools its base down, in whatever is paid for it (risk.md §5)."""
     product = order.spec.product_id
     record = replace(risk.record, rejections_ns=(*risk.record.rejections_ns, now_ns))
-    return _keep(risk, _cooled(record, product, now_ns + risk.limits.cooldown_failed_ns))
+    for each in sorted({product, *(p for p in risk.rules if asset_of(p) == asset_of(product))}):
+        record = _cooled(record, each, now_ns + risk.limits.cooldown_failed_ns)
+    return _keep(risk, record)
 
 
 def _outcome(risk: Risk, order: OrderState, now_ns: int) -> tuple[Risk, Effects]:
     """A sale is settled: once per order it is a win or a loss, and sets its cooldown (CD1)."""
-    net, limits = risk.nets[order.client_order_id], risk.limits
-    risk = replace(risk, nets=_without(risk.nets, order.client_order_id))
+    net, limits = risk.record.nets[order.client_order_id], risk.limits
     wait = limits.cooldown_win_ns if net > ZERO else limits.cooldown_loss_ns
     if order.intent.exit_code in _STOPS:
         wait = max(wait, limits.cooldown_stop_ns)
     record = _cooled(risk.record, order.spec.product_id, now_ns + wait)
+    record = replace(record, nets=_without(record.nets, order.client_order_id))
     if net > ZERO:
         record = replace(record, loss_streak=0)
     elif net < ZERO:
@@ -365,13 +406,13 @@ def _filled(risk: Risk, fill: FillApplied, now_ns: int) -> tuple[Risk, Effects]:
     if fill.client_order_id is None or trades.known(risk.record, fill):
         return risk, NO_EFFECTS
     held_usd = _book(_without_order(risk, fill.client_order_id)).held(fill.product_id)
-    if fill.net_usd is not None:
-        total = risk.nets.get(fill.client_order_id, ZERO) + fill.net_usd
-        risk = replace(risk, nets={**risk.nets, fill.client_order_id: total})
     risk = replace(risk, unseen=(*risk.unseen, fill))
     record = trades.with_fill(risk.record, fill, held_usd=held_usd, dust_usd=risk.limits.dust_usd, now_ns=now_ns)
     record = _cooled(record, fill.product_id, now_ns + risk.limits.cooldown_fill_ns)
     record = replace(record, last_trade_ns={**record.last_trade_ns, fill.product_id: now_ns})
+    if fill.net_usd is not None:
+        total = record.nets.get(fill.client_order_id, ZERO) + fill.net_usd
+        record = replace(record, nets={**record.nets, fill.client_order_id: total})
     risk, effects = _keep(risk, record)
     side = "BUY" if fill.buy else "SELL"
     ask = _ask_fees(now_ns) if fees.disagrees(risk.fees, fill) else NO_EFFECTS
@@ -388,12 +429,12 @@ def _cooled(record: Record, product: ProductId, until_ns: int) -> Record:
 
 
 def _viewed(risk: Risk, view: PortfolioView, now_ns: int) -> tuple[Risk, Effects]:
-    nxt = replace(risk, view=view, unseen=())
+    nxt, told = account.weighed(replace(risk, view=view, unseen=()), view.nav_usd, now_ns)
     record = gates.with_stops(risk.record, view, risk.limits, now_ns)
     if record == risk.record:
-        return nxt, NO_EFFECTS
+        return nxt, told
     nxt, kept = _keep(nxt, record)
-    return nxt, (*kept, *_cancel_buys(nxt, "stop"))
+    return nxt, (*kept, *told, *_cancel_buys(nxt, "stop"))
 
 
 def _cancel_buys(risk: Risk, reason: str) -> Effects:
@@ -438,6 +479,7 @@ def _tell_view(risk: Risk, now_ns: int) -> Effects:
         cooldowns=tuple(sorted(risk.record.cooldown_until_ns.items())),
         pending=tuple((product, book.pending(product)) for product in sorted(working)),
         products=gates.of_products(risk, now_ns),
+        starved_cells=None if risk.weighed is None else risk.weighed.starved,
     )
     return tuple(Tell(to=name, message=view) for name in VIEWERS)
 

@@ -32,7 +32,7 @@ class Stake(Value, frozen=True, kw_only=True):
 
 
 class Foreign(Value, frozen=True, kw_only=True):
-    """A holding that is not ours, as far as it counts (risk.md §10): in the whole, its theme and its asset."""
+    """A holding or purchase that is not ours, as far as it counts (risk.md §10): in the whole, its theme, its asset."""
 
     asset: str
     theme: str
@@ -119,7 +119,13 @@ def measure(
         ),
         *(_stake(f.product_id, f.strategy, limits, held=f.value) for f in unseen if f.buy),
     )
-    return Exposure(nav_usd=view.nav_usd, stakes=stakes, foreign=_foreign(view, limits))
+    working = view.foreign_orders if limits.count_external else ()
+    unknown = any(order.usd is None for order in working)  # what nobody can measure leaves no room to anything
+    return Exposure(
+        nav_usd=None if unknown else view.nav_usd,
+        stakes=stakes,
+        foreign=(*_foreign(view, limits), *(_of_asset(o.product_id, o.usd or ZERO, limits) for o in working)),
+    )
 
 
 def _stake(
@@ -142,10 +148,11 @@ def _foreign(view: PortfolioView, limits: Limits) -> tuple[Foreign, ...]:
     counted = max(total - limits.external_buffer_pct / PCT * view.nav_usd, ZERO)
     if total <= ZERO or counted <= ZERO:
         return ()
-    return tuple(
-        Foreign(asset=asset_of(name), theme=limits.theme_of_asset(asset_of(name)), usd=usd * counted / total)
-        for name, usd in priced
-    )
+    return tuple(_of_asset(name, usd * counted / total, limits) for name, usd in priced)
+
+
+def _of_asset(name: str, usd: Decimal, limits: Limits) -> Foreign:
+    return Foreign(asset=asset_of(name), theme=limits.theme_of_asset(asset_of(name)), usd=usd)
 
 
 def with_pending(exposure: Exposure, stake: Stake) -> Exposure:

@@ -24,9 +24,10 @@ def learned(limits: Limits, known: FeesKnown) -> Limits:
     )
 
 
-def changed(before: FeesKnown | None, known: FeesKnown) -> bool:
-    """Whether the venue has other rates than the last time it was asked."""
-    return before is not None and (before.maker_bps, before.taker_bps) != (known.maker_bps, known.taker_bps)
+def changed(before: FeesKnown | None, known: FeesKnown, limits: Limits) -> bool:
+    """Whether the venue has other rates than the last time it was asked; at first, than the policy's constants."""
+    rates = (limits.maker_floor_bps, limits.taker_floor_bps) if before is None else (before.maker_bps, before.taker_bps)
+    return rates != (known.maker_bps, known.taker_bps)
 
 
 def disagrees(known: FeesKnown | None, fill: FillApplied) -> bool:

@@ -29,10 +29,10 @@ def tripped(risk: Risk, now_ns: int) -> tuple[Gate, ...]:
     found = (
         _killed(risk),
         *_stops(risk, now_ns),
+        *_venue(risk, now_ns),
         _marked(risk.record.accounting, Reason.ACCOUNTING_MISMATCH, TradingState.HALTED),
         _store(risk, now_ns),
         _lanes(risk, now_ns),
-        *_venue(risk, now_ns),
         _clock(risk, now_ns),
         _watchdog(risk, now_ns),
         _unreconciled(risk, now_ns),
@@ -44,6 +44,7 @@ def tripped(risk: Risk, now_ns: int) -> tuple[Gate, ...]:
         _rejections(risk, now_ns),
         _exceptions(risk, now_ns),
         _marked(risk.record.paused, Reason.OPERATOR_PAUSE, TradingState.REDUCING),
+        _governance(risk, now_ns),
     )
     return tuple(gate for gate in found if gate is not None)
 
@@ -124,10 +125,10 @@ def _venue(risk: Risk, now_ns: int) -> tuple[Gate | None, ...]:
         return ()
     limited = health.rate_limited_until_ns > now_ns
     found = (
-        (health.auth_failing, Reason.CREDENTIALS, TradingState.HALTED, "401 persists"),
-        (risk.api_down and health.probe_failed, Reason.EXCHANGE_UNHEALTHY, TradingState.HALTED, "no good probe"),
         (limited, Reason.RATE_LIMIT_COOLDOWN, TradingState.REDUCING, "429 from the venue"),
         (risk.api_down, Reason.API_HEALTH, TradingState.REDUCING, f"{health.consecutive_errors} errors in a row"),
+        (risk.api_down and health.probe_failed, Reason.EXCHANGE_UNHEALTHY, TradingState.HALTED, "no good probe"),
+        (health.auth_failing, Reason.CREDENTIALS, TradingState.HALTED, "401 persists"),
     )
     return tuple(_gate(risk, code, state, now_ns, reason) if on else None for on, code, state, reason in found)
 
@@ -162,6 +163,14 @@ def _crash(risk: Risk, now_ns: int) -> Gate | None:
         return None
     reason = "crash regime" if not wild else f"volatility {risk.volatility_pct or 0.0:.0f} %"
     return _gate(risk, Reason.REGIME_CRASH, TradingState.REDUCING, now_ns, reason)
+
+
+def _governance(risk: Risk, now_ns: int) -> Gate | None:
+    """People took their second hand off the switch to real money while it was under way: positions are only left."""
+    if risk.limits.live_enabled:
+        return None
+    reason = "governance.live_trading_enabled is false"
+    return _gate(risk, Reason.GOVERNANCE, TradingState.REDUCING, now_ns, reason)
 
 
 def _universe(risk: Risk, now_ns: int) -> Gate | None:

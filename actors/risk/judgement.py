@@ -20,7 +20,7 @@ from protocol.money import PCT, ZERO, bps_of
 from protocol.orders import Intent, Purpose, Side, Step, StepKind, Targets
 from protocol.portfolio import ExitWanted
 from protocol.risk import Decision, OperatorOrder, Verdict
-from protocol.strategy import TradeProposal
+from protocol.strategy import CANARY, TradeProposal
 
 DRILL_REQUEST_NS = 60 * SECOND_NS
 """A drill's orders are far from the market: they may wait for their turn."""
@@ -47,7 +47,7 @@ def proposal(asked: TradeProposal, risk: Risk, snap: Snapshot, now_ns: int, cycl
         return _malformed(asked, form, risk, snap, now_ns, cycle)
     usd, method = _requested(asked, risk, snap)
     quote = risk.quotes.get(asked.product_id)
-    ask = _ask(asked.product_id, asked.tier, asked.strategy, usd, (risk, snap, now_ns))
+    ask = _ask(asked.product_id, risk.tier(asked.product_id), asked.strategy, usd, (risk, snap, now_ns))
     ask = sizing.bumped(ask, snap.exposure.nav_usd, risk.limits)
     usd = ask.requested_usd if asked.side is Side.BUY else usd
     fits = _fits(ask, asked.side, snap, risk)
@@ -71,8 +71,10 @@ def proposal(asked: TradeProposal, risk: Risk, snap: Snapshot, now_ns: int, cycl
         not_after_ns=now_ns + risk.limits.request_ns,
         quote_size=decision.approved_usd,
         strategy=asked.strategy,
-        tier=asked.tier,
+        tier=ask.tier,
         confidence=asked.trigger.confidence,
+        maker_only=risk.limits.canary_maker_only and CANARY in asked.tags,
+        conviction=asked.conviction,
         targets=Targets(
             stop_loss_pct=asked.stop_loss_pct,
             take_profit_pct=asked.take_profit_pct,
@@ -87,7 +89,7 @@ def operator(order: OperatorOrder, risk: Risk, snap: Snapshot, now_ns: int) -> J
     quote = risk.quotes.get(order.product_id)
     purpose = Purpose.DRILL if order.drill else Purpose.OPERATOR
     usd = _notional(order, quote)
-    ask = _ask(order.product_id, risk.limits.tier(order.product_id), _OPERATOR, usd, (risk, snap, now_ns))
+    ask = _ask(order.product_id, risk.tier(order.product_id), _OPERATOR, usd, (risk, snap, now_ns))
     fits = _fits(replace(ask, drill=order.drill, whole=True), order.side, snap, risk)
     case = _case(order.product_id, order.side, purpose, usd, snap)
     case = replace(case, base=order.base_size or _base(usd, quote), caps=fits.verdicts)
@@ -122,7 +124,7 @@ def leave(wanted: ExitWanted, risk: Risk, now_ns: int) -> Judged:
     verdicts = rules.judge(case, risk, now_ns)
     decision = _decision(wanted.correlation, case, wanted.strategy, verdicts, Grant(usd=usd), now_ns)
     limits = risk.limits
-    last = wanted.step > limits.exit_retry_steps
+    last = limits.exit_at_market or wanted.step > limits.exit_retry_steps
     through = limits.exit_first_bps + wanted.step * limits.exit_retry_bps
     step = Step(kind=StepKind.MARKET) if last else Step(kind=StepKind.IOC, through_bps=through)
     intent = Intent(
@@ -161,7 +163,7 @@ def _requested(asked: TradeProposal, risk: Risk, snap: Snapshot) -> tuple[Decima
     if asked.side is Side.SELL:
         return nav * asked.notional_pct / PCT, ""
     closed = risk.record.closed.get(asked.strategy, Closed())
-    return methods.requested_usd(asked.notional_pct, nav, snap.regime, closed, risk.limits)
+    return methods.requested_usd(asked, nav, snap.regime, closed, risk.limits)
 
 
 def _case(product: ProductId, side: Side, purpose: Purpose, usd: Decimal, snap: Snapshot) -> Case:
@@ -260,7 +262,7 @@ def _judged(decision: Decision, intent: Intent, case: Case, risk: Risk, snap: Sn
     if case.side is Side.SELL:
         return Judged(decision=decision, intent=intent, snapshot=snap, base=case.base)
     granted = exposures.promised(case.product_id, decision.strategy, decision.approved_usd, risk.limits)
-    entry = case.purpose is Purpose.ENTRY
+    entry = case.purpose is not Purpose.DRILL
     moved = after(snap, granted, entry=entry, limits=risk.limits)
     new = opens(case.product_id, snap.exposure, risk.limits.dust_usd)
     return Judged(decision=decision, intent=intent, snapshot=moved, base=case.base, opens=new)

@@ -5,7 +5,8 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from actors.risk import staleness
-from actors.risk.state import Mark, Record, Risk
+from actors.risk.state import Listed, Mark, Record, Risk
+from protocol.ids import ProductId
 from protocol.lifecycle import ActorExited
 from protocol.money import ZERO
 from protocol.orders import OrderState, Side
@@ -71,8 +72,14 @@ def cycle(risk: Risk, view: UniverseView) -> Risk:
     elif calm is not None and view.volatility_24h_pct is not None:
         calm = calm + 1 if calm + 1 < CALM_CYCLES else None
     eligible = None if risk.eligible is None and _unseen(risk, view) else len(view.eligible)
-    risk = replace(risk, regime=view.regime, eligible=eligible, calm_cycles=calm)
+    risk = replace(risk, regime=view.regime, eligible=eligible, calm_cycles=calm, listed=_listed(view))
     return staleness.cycled(replace(risk, volatility_pct=view.volatility_24h_pct), view)
+
+
+def _listed(view: UniverseView) -> dict[ProductId, Listed]:
+    """Every product of a tier, and what the universe found. Who stands in none is in nobody's universe."""
+    found = {asset.product_id: Listed(tier=asset.tier) for asset in view.eligible}
+    return found | {x.product_id: Listed(tier=x.tier, excluded=x.reason) for x in view.excluded if x.tier}
 
 
 def _unseen(risk: Risk, view: UniverseView) -> bool:

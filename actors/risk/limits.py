@@ -22,17 +22,23 @@ class RegimeRow(Value, frozen=True, kw_only=True):
 
 
 class Limits(Value, frozen=True, kw_only=True):
-    """Every number the rules use. `tier_caps_pct` are for tiers 1, 2, 3; `themes` and `tiers` are by product.
+    """Every number the rules use. `tier_caps_pct` are for tiers 1, 2, 3.
 
+    By product, `themes` has whatever is followed, `tiers` what may be bought.
     `reference` is the product whose staleness stops a whole batch. `bump_to_min`: a smaller request becomes the
-    minimum. `adds_when_full`: adds pass while every slot is taken. `venue_fees`: the venue's rates hold once they are
-    known, never below the floors.
+    minimum. `adds_when_full`: adds pass while every slot is taken; `max_pyramids` positions may have been added to at
+    one time; `adds_first`: of proposals of like conviction. `orders_take_slots`: working purchases do. `venue_fees`:
+    the venue's rates hold once they are known, never below the floors. `tier1_ceiling_pct`: the largest position in
+    tier 1 of a neutral market; `least_entries_pct`: the smallest entries of every tier and regime. `live_enabled`
+    False: the mode is LIVE, and governance does not allow it any more.
     """
 
     max_total_at_risk_pct: Decimal
     max_position_size_pct: Decimal
     max_per_asset_pct: Decimal
     min_position_size_pct: Decimal
+    tier1_ceiling_pct: Decimal
+    least_entries_pct: tuple[Decimal, ...]
     tier_caps_pct: tuple[Decimal, Decimal, Decimal]
     theme_caps_pct: tuple[tuple[str, Decimal], ...]
     other_theme_cap_pct: Decimal
@@ -69,6 +75,7 @@ class Limits(Value, frozen=True, kw_only=True):
     max_move_sigma: Decimal
     max_stop_loss_pct: Decimal
     depth_multiple: Decimal
+    max_slippage_bps: Decimal
     max_api_errors: int
     api_error_window_ns: int
     max_volatility_pct: float
@@ -79,6 +86,7 @@ class Limits(Value, frozen=True, kw_only=True):
     crash_window_ns: int = 300 * SECOND_NS
     clock_limit_ns: int = 150_000_000
     protective_exits_when_halted: bool = True
+    live_enabled: bool = True
     sizing: SizingMethod = SizingMethod.RISK_PARITY
     fixed_size_usd: Decimal
     min_order_usd: Decimal
@@ -88,6 +96,10 @@ class Limits(Value, frozen=True, kw_only=True):
     pyramid_cooldown_ns: int
     max_adds_per_day: int
     adds_when_full: bool = False
+    max_pyramids: int = 0
+    adds_first: bool = True
+    orders_take_slots: bool = True
+    canary_maker_only: bool = True
     venue_fees: bool = True
     maker_fee_bps: Decimal
     taker_fee_bps: Decimal
@@ -95,6 +107,7 @@ class Limits(Value, frozen=True, kw_only=True):
     taker_floor_bps: Decimal
     maker_ttls_s: tuple[float, ...]
     request_ns: int = 3 * SECOND_NS
+    exit_at_market: bool = False
     exit_first_bps: Decimal
     exit_retry_bps: Decimal
     exit_retry_steps: int

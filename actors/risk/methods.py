@@ -6,29 +6,28 @@ from actors.risk.limits import Limits
 from actors.risk.state import Closed
 from protocol.money import ONE, PCT, ZERO
 from protocol.policy import SizingMethod
-from protocol.strategy import Regime
+from protocol.strategy import Regime, TradeProposal
 
 KELLY_TRADES = 50
 KELLY_SHARE = Decimal("0.25")
 
 
 def requested_usd(
-    proposed_pct: Decimal, nav_usd: Decimal, regime: Regime, closed: Closed, limits: Limits
+    asked: TradeProposal, nav_usd: Decimal, regime: Regime, closed: Closed, limits: Limits
 ) -> tuple[Decimal, str]:
     """How much an entry asks for, USD, and the method that said so.
 
-    Risk parity is what the strategy proposes: stop distance, volatility and regime are in it already.
+    Risk parity is what the strategy proposes: stop distance, volatility, regime and its caution are in it already.
     """
+    share, proposed_usd = limits.row(regime).multiplier * asked.size_share, nav_usd * asked.notional_pct / PCT
     match limits.sizing:
         case SizingMethod.FIXED:
-            return limits.fixed_size_usd * limits.row(regime).multiplier, "fixed"
+            return limits.fixed_size_usd * share, "fixed"
         case SizingMethod.KELLY if closed.count >= KELLY_TRADES:
-            share = kelly(closed) * limits.row(regime).multiplier
-            return nav_usd * share, f"kelly over {closed.count} trades"
+            return nav_usd * kelly(closed) * share, f"kelly over {closed.count} trades"
         case SizingMethod.KELLY:
-            told = f"risk_parity: kelly needs {KELLY_TRADES} closed trades, there are {closed.count}"
-            return nav_usd * proposed_pct / PCT, told
-    return nav_usd * proposed_pct / PCT, "risk_parity"
+            return proposed_usd, f"risk_parity: kelly needs {KELLY_TRADES} closed trades, there are {closed.count}"
+    return proposed_usd, "risk_parity"
 
 
 def kelly(closed: Closed) -> Decimal:

@@ -8,13 +8,14 @@ from msgspec.structs import replace
 
 from actors.risk import staleness
 from actors.risk.exposure import Exposure
+from actors.risk.latches import NO_MARKET_DATA
 from actors.risk.reservations import standing
 from actors.risk.state import Record, Risk
-from actors.risk.trades import is_add, opens
+from actors.risk.trades import is_add, is_position, opens
 from protocol.base import Value
 from protocol.ids import ProductId
 from protocol.instants import DAY_NS, HOUR_NS, SECOND_NS
-from protocol.money import PCT, ZERO
+from protocol.money import ONE, PCT, ZERO
 from protocol.orders import MIGHT_REST, Purpose, Side, Status
 from protocol.risk import Bound, Gate, Reason, TradingState, Verdict
 from protocol.strategy import TradeProposal
@@ -44,6 +45,7 @@ class Case(Value, frozen=True, kw_only=True):
     caps: tuple[Verdict, ...] = ()
 
 
+_DEPTH_BPS = 20
 Rule = Callable[[Case, Risk, int], tuple[Verdict, ...]]
 
 
@@ -154,6 +156,18 @@ def product_disabled(case: Case, risk: Risk, _now_ns: int) -> tuple[Verdict, ...
     return _fact(Reason.PRODUCT_DISABLED, rules is not None and rules.tradable, detail)
 
 
+def not_eligible(case: Case, risk: Risk, _now_ns: int) -> tuple[Verdict, ...]:
+    """Nothing is bought of what the universe excludes (pipeline.md §3), whoever asks; what it never saw is excluded.
+
+    People do not ask within a cycle: that the last one saw no market is no word about this moment's, which was judged.
+    """
+    known = risk.listed.get(case.product_id)
+    why = "not in the universe" if known is None else known.excluded
+    if case.purpose is Purpose.OPERATOR and why == NO_MARKET_DATA:
+        why = ""
+    return _fact(Reason.PRODUCT_DISABLED, not why, f"not eligible: {why}" if why else "eligible")
+
+
 def wide_spread(case: Case, risk: Risk, _now_ns: int) -> tuple[Verdict, ...]:
     """A spread beyond the hard limit is no market to enter (O1)."""
     quote = risk.quotes.get(case.product_id)
@@ -182,6 +196,18 @@ def thin_book(case: Case, risk: Risk, _now_ns: int) -> tuple[Verdict, ...]:
     return _at_least(Reason.OUTLIER, depth, case.size_usd * risk.limits.depth_multiple, "usd", "depth")
 
 
+def slippage(case: Case, risk: Risk, _now_ns: int) -> tuple[Verdict, ...]:
+    """What a purchase would cost from the mid if it had to take, its part of the ask depth taken evenly.
+
+    Where nothing rests within 20 bps the book is too thin for anything.
+    """
+    quote = risk.quotes.get(case.product_id)
+    if quote is None or case.side is Side.SELL or not quote.ask_depth_usd:
+        return ()
+    slipped = quote.spread_bps / 2 + _DEPTH_BPS * case.size_usd / quote.ask_depth_usd
+    return _at_most(Reason.OUTLIER, slipped, risk.limits.max_slippage_bps, "bps", "expected slippage")
+
+
 # --- the request --------------------------------------------------------------------------------------------------
 
 
@@ -194,6 +220,7 @@ def schema_invalid(asked: TradeProposal, max_stop_pct: Decimal) -> tuple[Verdict
     """A proposal is whole and inside the bounds of its form (R2); a number that is none fails every comparison."""
     checks = (
         ("notional_pct", asked.notional_pct.is_finite()),
+        ("size_share", asked.size_share.is_finite() and ZERO < asked.size_share <= ONE),
         ("tier", 1 <= asked.tier <= 3),
         ("conviction", 0 <= asked.conviction <= 1),
         ("stop_loss_pct", asked.stop_loss_pct.is_finite() and ZERO < asked.stop_loss_pct <= min(max_stop_pct, PCT - 1)),
@@ -233,6 +260,16 @@ def no_nav(case: Case, _risk: Risk, _now_ns: int) -> tuple[Verdict, ...]:
     """Without a net value nothing can be measured against it."""
     nav = case.exposure.nav_usd
     return _fact(Reason.NO_NAV, nav is not None and nav > ZERO, "net value unknown" if nav is None else "net value")
+
+
+def too_small(_case: Case, risk: Risk, _now_ns: int) -> tuple[Verdict, ...]:
+    """Nothing is entered with an account in which no position can be worth its fees (configuration.md §7, rule 25)."""
+    found = risk.weighed
+    if found is None:
+        return ()
+    return _at_least(
+        Reason.POSITION_SIZE_TOO_SMALL, found.nav_usd, found.needed_usd, "usd", "net value for any position", halts=True
+    )
 
 
 _EARLY_CAPS = frozenset({Reason.STRATEGY_CAP, Reason.TOTAL_AT_RISK_CAP})
@@ -325,18 +362,30 @@ def already_held(case: Case, risk: Risk, _now_ns: int) -> tuple[Verdict, ...]:
     """Adding to a position is pyramiding, and that has to be allowed (risk.md §6)."""
     if risk.limits.pyramiding:
         return ()
-    held = case.exposure.held(case.product_id)
-    return _at_most(Reason.ALREADY_HAVE_POSITION, held, risk.limits.dust_usd, "usd", "held")
+    held, dust = case.exposure.held(case.product_id), risk.limits.dust_usd
+    counted = held if is_position(held, dust) else ZERO
+    return _at_most(Reason.ALREADY_HAVE_POSITION, counted, ZERO, "usd", f"held, less than {dust} left out")
 
 
 def pyramiding(case: Case, risk: Risk, now_ns: int) -> tuple[Verdict, ...]:
-    """An add waits after the last purchase of its product, and there are only so many of them in 24 hours."""
-    if not risk.limits.pyramiding or case.exposure.held(case.product_id) <= risk.limits.dust_usd:
+    """An add waits after the last purchase of its product; there are only so many in 24 hours, and in all."""
+    dust = risk.limits.dust_usd
+    if not risk.limits.pyramiding or not is_position(case.exposure.held(case.product_id), dust):
         return ()
     bought = [b for b in risk.record.bought if b.product_id == case.product_id]
     added = sum(b.add and now_ns - b.at_ns < DAY_NS for b in bought)
     most = Decimal(risk.limits.max_adds_per_day - 1)
-    daily = _at_most(Reason.PYRAMID_DAILY_LIMIT, Decimal(added), most, "n", "adds in 24 h")
+    others = sum(p != case.product_id and is_position(case.exposure.held(p), dust) for p in risk.record.added)
+    daily = (
+        *_at_most(Reason.PYRAMID_DAILY_LIMIT, Decimal(added), most, "n", "adds in 24 h"),
+        *_at_most(
+            Reason.ADDS_BLOCKED_WHEN_OVER_CAP,
+            Decimal(others),
+            Decimal(risk.limits.max_pyramids - 1),
+            "n",
+            "other positions that were added to",
+        ),
+    )
     if not bought:
         return daily
     waited = Decimal(now_ns - max(b.at_ns for b in bought)) / SECOND_NS
@@ -355,13 +404,16 @@ def open_slots(case: Case, risk: Risk, _now_ns: int) -> tuple[Verdict, ...]:
     return _at_least(Reason.ADDS_BLOCKED_WHEN_OVER_CAP, free, Decimal(1), "n", detail)
 
 
-_MARKET: tuple[Rule, ...] = (stale_data, product_disabled, wide_spread, sudden_move, thin_book)
+_MARKET: tuple[Rule, ...] = (stale_data, product_disabled, wide_spread, sudden_move, thin_book, slippage)
 _PACING: tuple[Rule, ...] = (
     *(trade_spacing, daily_frequency, hourly_frequency, loss_streak, symbol_spacing, cooldown),
     *(open_slots, unresolved, pending_buy, already_held, pyramiding),
 )
-ENTRY_RULES: tuple[Rule, ...] = (stale_market, *_MARKET, form, no_nav, batch_caps, *_PACING, own_caps)
-OPERATOR_RULES: tuple[Rule, ...] = (*_MARKET, no_nav, batch_caps, *_PACING, own_caps)
+ENTRY_RULES: tuple[Rule, ...] = (
+    *(stale_market, *_MARKET, not_eligible, form, no_nav, batch_caps),
+    *(*_PACING, too_small, own_caps),
+)
+OPERATOR_RULES: tuple[Rule, ...] = (*_MARKET, not_eligible, no_nav, batch_caps, *_PACING, own_caps)
 DRILL_RULES: tuple[Rule, ...] = (stale_data, product_disabled, no_nav, batch_caps, loss_streak, own_caps)
 SELL_RULES: tuple[Rule, ...] = (*_MARKET, form, loss_streak, no_short)
 EXIT_RULES: tuple[Rule, ...] = (stale_data, product_disabled, loss_streak, no_short)

@@ -106,16 +106,16 @@ def _affordable(ask: Ask, limits: Limits) -> Decimal:
     return usd if ask.whole or ask.requested_usd <= usd else usd * _AIR
 
 
-def minimum_usd(ask: Ask, limits: Limits) -> Decimal:
+def minimum_usd(limits: Limits, venue_min_usd: Decimal = ZERO) -> Decimal:
     """The smallest purchase that is worth sending: the largest minimum, grossed up by the maker fee (X3)."""
-    floor = max(ask.venue_min_usd, limits.min_notional_usd, limits.min_order_usd)
+    floor = max(venue_min_usd, limits.min_notional_usd, limits.min_order_usd)
     return floor / (ONE - bps_of(ONE, limits.maker_fee_bps))
 
 
 def least_usd(ask: Ask, nav_usd: Decimal, limits: Limits) -> Decimal:
     """The smallest purchase that is a position worth its slot."""
     smallest = ZERO if ask.drill else nav_usd * limits.min_position_size_pct / PCT
-    return max(minimum_usd(ask, limits), smallest)
+    return max(minimum_usd(limits, ask.venue_min_usd), smallest)
 
 
 def bumped(ask: Ask, nav_usd: Decimal | None, limits: Limits) -> Ask:
@@ -133,7 +133,7 @@ def grant(ask: Ask, exposure: Exposure, limits: Limits) -> Grant:
     found = rooms(ask, exposure, nav, limits)
     least = least_usd(ask, nav, limits)
     wanted = max(ask.requested_usd, least) if ask.whole else least
-    verdicts = (_worth(ask.requested_usd, least), *check(found, wanted, whole=ask.whole))
+    verdicts = (_worth(ask, least, limits), *check(found, wanted, whole=ask.whole))
     if not all(v.passed for v in verdicts):
         return Grant(usd=ZERO, least_usd=least, verdicts=verdicts, rooms=found)
     usd = min(ask.requested_usd, *(room.left_usd for room in found))
@@ -141,13 +141,16 @@ def grant(ask: Ask, exposure: Exposure, limits: Limits) -> Grant:
     return Grant(usd=usd, least_usd=least, verdicts=(verdicts[0], *final), rooms=found)
 
 
-def _worth(requested_usd: Decimal, least_: Decimal) -> Verdict:
-    code = Reason.POSITION_SIZE_TOO_SMALL if requested_usd > ZERO else Reason.NON_POSITIVE_REQUEST
+def _worth(ask: Ask, least: Decimal, limits: Limits) -> Verdict:
+    """A request under the smallest order says so as one that the caps have cut to it; one under a position's worth."""
+    code = Reason.POSITION_SIZE_TOO_SMALL
+    if ask.requested_usd < minimum_usd(limits, ask.venue_min_usd):
+        code = Reason.BELOW_MIN_AFTER_CAPS if ask.requested_usd > ZERO else Reason.NON_POSITIVE_REQUEST
     return Verdict(
         code=code,
-        passed=requested_usd >= least_,
-        value=requested_usd,
-        limit=least_,
+        passed=ask.requested_usd >= least,
+        value=ask.requested_usd,
+        limit=least,
         unit="usd",
         detail="request",
         bound=Bound.AT_LEAST,

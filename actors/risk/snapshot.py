@@ -55,7 +55,8 @@ def _slots(book: Exposure, regime: Regime, limits: Limits) -> int:
     """Free slots (risk.md §4): positions and working purchases that are worth one occupy one a product."""
     floor = max(limits.dust_usd, limits.min_notional_usd / 4, _LEAST_SLOT_USD)
     products = {s.product_id for s in book.stakes}
-    occupied = [p for p in products if book.held(p) >= floor or book.pending(p) >= floor]
+    working = limits.orders_take_slots
+    occupied = [p for p in products if book.held(p) >= floor or (working and book.pending(p) >= floor)]
     most = min(limits.max_open_positions, limits.row(regime).max_positions)
     return min(max(most - len(occupied), 0), limits.max_new_per_cycle)
 

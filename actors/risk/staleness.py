@@ -13,7 +13,7 @@ from actors.risk.state import Risk
 from protocol.base import Value
 from protocol.ids import ProductId
 from protocol.instants import SECOND_NS
-from protocol.market import FeedStatus
+from protocol.market import FeedStatus, off_ns
 from protocol.strategy import UniverseView
 
 MARKET = ""
@@ -40,8 +40,8 @@ def ages(risk: Risk, product: ProductId, now_ns: int, *, candle: bool = True) ->
         return (Age(detail="no quote"),)
     offset_ns, limits = offset(risk), risk.limits
     found = (
-        _age("quote age", now_ns + offset_ns - quote.fresh_ns, limits.quote_age_ns),
-        _age("transport lag", quote.received_ns + offset_ns - quote.fresh_ns, limits.transport_lag_ns),
+        _age("quote age", quote.age_ns(now_ns, offset_ns), limits.quote_age_ns),
+        _age("transport lag", quote.age_ns(quote.received_ns, offset_ns), limits.transport_lag_ns),
     )
     if not candle:
         return found
@@ -51,7 +51,9 @@ def ages(risk: Risk, product: ProductId, now_ns: int, *, candle: bool = True) ->
 
 
 def _age(detail: str, age_ns: int, limit_ns: int) -> Age:
-    return Age(detail=detail, value_s=Decimal(age_ns) / SECOND_NS, limit_s=Decimal(limit_ns) / SECOND_NS)
+    off, most = off_ns(age_ns, limit_ns)
+    ahead = ", ahead of the venue's clock" if age_ns < 0 else ""
+    return Age(detail=detail + ahead, value_s=Decimal(off) / SECOND_NS, limit_s=Decimal(most) / SECOND_NS)
 
 
 def offset(risk: Risk) -> int:

@@ -14,6 +14,7 @@ from protocol.money import ZERO
 from protocol.orders import OrderState, Side
 from protocol.portfolio import FillApplied, PortfolioView
 from protocol.risk import Gate
+from protocol.shadow import ShadowRules
 from protocol.strategy import Regime
 from protocol.venue import FeesKnown, VenueHealth
 
@@ -60,9 +61,10 @@ class Closed(Value, frozen=True, kw_only=True):
 class Record(Value, frozen=True, kw_only=True):
     """The durable part: what a restart must not forget.
 
-    `closed` is by strategy; `running_usd` what trades that are not closed yet have realised, by correlation;
-    `entry_ids` the last fills that were counted, so that none counts twice; `mismatched` the last orders that were
-    found to have filled for too much, so that none trips again what people have cleared.
+    `closed` is by strategy; `running_usd` what trades that are not closed yet have realised, by correlation, `nets`
+    what sales that are not settled have, by client order id; `entry_ids` the last fills that were counted, so that none
+    counts twice; `mismatched` the last orders that were found to have filled for too much, so that none trips again
+    what people have cleared; `added` the products whose position has been added to.
     """
 
     killed: Mark | None = None
@@ -86,6 +88,15 @@ class Record(Value, frozen=True, kw_only=True):
     weekly: Mark | None = None
     crashes_ns: tuple[int, ...] = ()
     mismatched: tuple[str, ...] = ()
+    nets: dict[str, Decimal] = field(default_factory=dict)
+    added: tuple[ProductId, ...] = ()
+
+
+class Listed(Value, frozen=True, kw_only=True):
+    """What the universe says of one product: its tier, and why nothing may be bought of it (empty: it may)."""
+
+    tier: int
+    excluded: str = ""
 
 
 class Share(Value, frozen=True, kw_only=True):
@@ -121,6 +132,23 @@ class Reservation(Value, frozen=True, kw_only=True):
         return max(self.base - sum((s.base for s in self.shares.values()), ZERO), ZERO)
 
 
+class Weighed(Value, frozen=True, kw_only=True):
+    """An account held against the smallest order worth its fees (configuration.md §7, rule 25).
+
+    `needed_usd`: the net value from which on a position of tier 1 fits under its caps; `starved`: in how many tiers and
+    regimes entries of the least confidence are too small.
+    """
+
+    nav_usd: Decimal
+    needed_usd: Decimal
+    starved: int
+
+    @property
+    def too_small(self) -> bool:
+        """Whether nothing can be bought at all."""
+        return self.nav_usd < self.needed_usd
+
+
 class Risk(Value, frozen=True, kw_only=True):
     """The risk actor's state. `unseen`: fills booked since the last view, whose positions it therefore lacks.
 
@@ -129,9 +157,12 @@ class Risk(Value, frozen=True, kw_only=True):
     found our clock off; `jumped_ns`: the wall clock was set then. `calm_cycles`: None, or how many cycles in a row
     volatility has been bearable again. `known` are the gates last announced, by name; `seen_fresh` the products (and
     "", the market) that have been fresh at all, `held` those that went stale since, with the fresh cycles in a row.
+    `listed` is the universe as the last cycle found it, by product. `breached`: more was at risk than the cap allows
+    at the last look. `shadow`: DRY_RUN, refusals are measured by it.
     """
 
     limits: Limits
+    shadow: ShadowRules | None = None
     pace_ns: int = SECOND_NS
     record: Record = Record()
     view: PortfolioView | None = None
@@ -140,7 +171,6 @@ class Risk(Value, frozen=True, kw_only=True):
     rules: dict[ProductId, ProductRules] = field(default_factory=dict)
     orders: dict[str, OrderState] = field(default_factory=dict)
     reserved: dict[str, Reservation] = field(default_factory=dict)
-    nets: dict[str, Decimal] = field(default_factory=dict)
     unseen: tuple[FillApplied, ...] = ()
     health: VenueHealth | None = None
     latch_heard: bool = False
@@ -160,7 +190,15 @@ class Risk(Value, frozen=True, kw_only=True):
     held: dict[str, int] = field(default_factory=dict)
     regime: Regime = Regime.CHOP
     eligible: int | None = None
+    listed: dict[ProductId, Listed] = field(default_factory=dict)
     fees: FeesKnown | None = None
+    breached: bool = False
+    weighed: Weighed | None = None
+
+    def tier(self, product: ProductId) -> int:
+        """The tier of a product: the universe's own word, else what is configured; never a strategy's."""
+        known = self.listed.get(product)
+        return self.limits.tier(product) if known is None else known.tier
 
 
 def pruned(record: Record, now_ns: int) -> Record:

@@ -19,9 +19,14 @@ def is_add(product: ProductId, exposure: Exposure) -> bool:
     return exposure.of_product(product) > ZERO
 
 
+def is_position(usd: Decimal, dust_usd: Decimal) -> bool:
+    """Whether so much counts as a position: what is less than dust does not (risk.md §1)."""
+    return usd > ZERO and usd >= dust_usd
+
+
 def opens(product: ProductId, exposure: Exposure, dust_usd: Decimal) -> bool:
-    """Whether a purchase would open a position: dust is none."""
-    return exposure.of_product(product) <= dust_usd
+    """Whether a purchase would open a position."""
+    return not is_position(exposure.of_product(product), dust_usd)
 
 
 def known(record: Record, fill: FillApplied) -> bool:
@@ -37,7 +42,7 @@ def with_fill(record: Record, fill: FillApplied, *, held_usd: Decimal, dust_usd:
     """Count a fill of ours, once. `held_usd` is what its product held before it."""
     record = replace(record, entry_ids=(*record.entry_ids, _name(fill))[-REMEMBERED:])
     if fill.buy:
-        return _with_purchase(record, fill, add=held_usd > dust_usd, now_ns=now_ns)
+        return _with_purchase(record, fill, add=is_position(held_usd, dust_usd), now_ns=now_ns)
     return _with_sale(record, fill)
 
 
@@ -51,7 +56,9 @@ def _with_purchase(record: Record, fill: FillApplied, *, add: bool, now_ns: int)
         at_ns=now_ns,
         add=add if earlier is None else earlier.add,
     )
-    return replace(record, bought=(*(b for b in record.bought if b.client_order_id != name), bought))
+    bought_to = (*(p for p in record.added if p != fill.product_id), *((fill.product_id,) if bought.add else ()))
+    others = tuple(b for b in record.bought if b.client_order_id != name)
+    return replace(record, bought=(*others, bought), added=bought_to if bought.add else record.added)
 
 
 def _with_sale(record: Record, fill: FillApplied) -> Record:
@@ -60,6 +67,7 @@ def _with_sale(record: Record, fill: FillApplied) -> Record:
     others = {name: usd for name, usd in record.running_usd.items() if name != fill.correlation}
     if not fill.closed_position:
         return replace(record, running_usd={**others, fill.correlation: net})
+    record = replace(record, added=tuple(p for p in record.added if p != fill.product_id))
     before = record.closed.get(fill.strategy, Closed())
     return replace(record, running_usd=others, closed={**record.closed, fill.strategy: _ended(before, net)})
 

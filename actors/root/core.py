@@ -10,9 +10,11 @@ from msgspec import field
 from msgspec.structs import replace
 
 from protocol.base import Value
+from protocol.control import TAKE_UP
 from protocol.instants import SECOND_NS
 
 DESK = "desk"
+WATCHDOG = "watchdog"
 FAILED = 1
 REFUSED = 4
 GAVE_UP = 70
@@ -38,12 +40,15 @@ class Spec(Value, frozen=True, kw_only=True):
 
 
 class Child(Value, frozen=True, kw_only=True):
-    """A child that is running."""
+    """A child that is running. Of the watchdog: its last beat, for how many ticks that stood `still`, if it `beats`."""
 
     pid: int
     started_ns: int
     armed_ns: int = 0
     revoked_ns: int = 0
+    beat_ns: int | None = None
+    still: int = 0
+    beats: bool = False
 
 
 class Root(Value, frozen=True, kw_only=True):
@@ -78,10 +83,15 @@ class Exited(Value, frozen=True, kw_only=True):
 
 
 class Tick(Value, frozen=True, kw_only=True):
-    """Four times a second: whether the desk's epoch is still current, and whether it is armed."""
+    """Four times a second: whether the desk's epoch is still current, whether it is armed; the watchdog's last beat."""
 
     revoked: bool
     armed: bool
+    beat_ns: int = 0
+
+
+class TookUp(Value, frozen=True, kw_only=True):
+    """What the next desk will load is written: the configuration that the last one made way for, or the old one."""
 
 
 class StopAsked(Value, frozen=True, kw_only=True):
@@ -90,7 +100,7 @@ class StopAsked(Value, frozen=True, kw_only=True):
     signal: bool = False
 
 
-Event = Started | Exited | Tick | StopAsked
+Event = Started | Exited | Tick | TookUp | StopAsked
 
 
 class Start(Value, frozen=True, kw_only=True):
@@ -98,6 +108,10 @@ class Start(Value, frozen=True, kw_only=True):
 
     name: str
     after_ns: int = 0
+
+
+class TakeUp(Value, frozen=True, kw_only=True):
+    """Write the configuration that the desk made way for where the next one reads it; then comes `TookUp`."""
 
 
 class Terminate(Value, frozen=True, kw_only=True):
@@ -124,13 +138,16 @@ class Finish(Value, frozen=True, kw_only=True):
     code: int
 
 
-Action = Start | Terminate | Kill | LatchKill | Finish
+Action = Start | TakeUp | Terminate | Kill | LatchKill | Finish
 
 STORM = 3
 STORM_NS = 300 * SECOND_NS
 HEALTHY_NS = 10 * SECOND_NS
 REVOKED_NS = SECOND_NS
 STORM_PAUSE_NS = 5 * SECOND_NS
+STILL = 16
+"""Ticks without a beat, four seconds, after which a watchdog is frozen. Ticks, not time: of a machine that stood still
+itself nobody is to blame."""
 
 
 def step(root: Root, event: Event, now_ns: int) -> tuple[Root, tuple[Action, ...]]:
@@ -143,6 +160,8 @@ def step(root: Root, event: Event, now_ns: int) -> tuple[Root, tuple[Action, ...
             return _exited(root, event, now_ns)
         case Tick():
             return _tick(root, event, now_ns)
+        case TookUp():
+            return root, _anew(root)
         case StopAsked():
             return _asked(root, event, now_ns)
 
@@ -155,15 +174,26 @@ def _asked(root: Root, event: StopAsked, now_ns: int) -> tuple[Root, tuple[Actio
     return _end(root, _ending(root)) if forced else (root, ())
 
 
+def _anew(root: Root) -> tuple[Action, ...]:
+    """A desk, and everybody else who has read the old configuration; who is starting has not read it yet."""
+    if root.stopping is not None:
+        return ()
+    readers = (name for name in sorted(root.children) if root.spec(name).kind is Kind.ESSENTIAL)
+    return (*(Terminate(name=name) for name in readers), Start(name=DESK))
+
+
 def _exited(root: Root, event: Exited, now_ns: int) -> tuple[Root, tuple[Action, ...]]:
     child = root.children.get(event.name)
     root = replace(root, children={n: c for n, c in root.children.items() if n != event.name})
     if root.stopping is not None:
         code = FAILED if event.code < 0 else event.code
+        code = 0 if code == TAKE_UP else code  # it was making way when the stop came: nothing rests
         root = replace(root, code=root.code or (code if event.name == DESK else 0))
         return _stop_next(root, now_ns)
     if event.name == DESK and event.code == REFUSED:  # its store must not be used: another start changes nothing
         return _stop_next(replace(root, stopping=-1, code=REFUSED), now_ns)
+    if event.name == DESK and event.code == TAKE_UP:
+        return root, (TakeUp(),)
     if event.name != DESK or child is None or not _counts(event, child, now_ns):
         return root, (Start(name=event.name),)
     deaths = tuple(t for t in (*root.deaths_ns, now_ns) if now_ns - t < STORM_NS)
@@ -192,6 +222,29 @@ def _counts(event: Exited, child: Child, now_ns: int) -> bool:
 def _tick(root: Root, tick: Tick, now_ns: int) -> tuple[Root, tuple[Action, ...]]:
     if root.stopping is not None:
         return _overdue(root, now_ns)
+    root, frozen = _watched(root, tick.beat_ns)
+    root, revoked = _revoked(root, tick, now_ns)
+    return root, (*frozen, *revoked)
+
+
+def _watched(root: Root, beat_ns: int) -> tuple[Root, tuple[Action, ...]]:
+    """End a watchdog whose beat stands still: the next one starts when it is gone, so never two at once.
+
+    One that has not beaten yet is starting, and known by its ready line.
+    """
+    dog = root.children.get(WATCHDOG)
+    if dog is None:
+        return root, ()
+    if dog.beat_ns == beat_ns:
+        dog = replace(dog, still=dog.still + 1)
+    else:
+        dog = replace(dog, beat_ns=beat_ns, still=0, beats=dog.beat_ns is not None)
+    root = replace(root, children={**root.children, WATCHDOG: dog})
+    return root, (Kill(name=WATCHDOG),) if dog.beats and dog.still == STILL else ()
+
+
+def _revoked(root: Root, tick: Tick, now_ns: int) -> tuple[Root, tuple[Action, ...]]:
+    """End a desk that its revoked epoch has not ended within a second."""
     desk = root.children.get(DESK)
     if desk is None:
         return root, ()

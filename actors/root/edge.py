@@ -11,7 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from actors.root import core
-from actors.root.core import DESK, Action, Event, Exited, Finish, Kill, LatchKill, Root, Start, Started, Terminate
+from actors.root.core import (
+    DESK,
+    Action,
+    Event,
+    Exited,
+    Finish,
+    Kill,
+    LatchKill,
+    Root,
+    Start,
+    Started,
+    TakeUp,
+    Terminate,
+)
 from actors.runtime import control_frames
 from actors.runtime.clock import SystemClock
 from actors.runtime.logging import get
@@ -30,7 +43,8 @@ class RootProcess:
     """Runs one tree of processes until it is asked to stop.
 
     `commands` give each child's command line at the moment it is spawned; `before` are awaited once with the ready
-    line of a child that prints one, so that the next child can be told.
+    line of a child that prints one, so that the next child can be told; `take_up` writes the configuration that a desk
+    made way for where the next one reads it.
     """
 
     def __init__(
@@ -39,13 +53,15 @@ class RootProcess:
         commands: dict[str, Argv],
         state_dir: Path,
         facts: dict[str, Any],
-        ready: dict[str, Callable[[dict[str, Any]], None]],
+        ready: dict[str, Callable[[dict[str, Any]], Awaitable[None]]],
+        take_up: Callable[[], Awaitable[None]],
     ) -> None:
         self._root = Root(specs=specs)
         self._commands = commands
         self._state_dir = state_dir
         self._facts = {**facts, "pid": os.getpid()}
         self._ready = ready
+        self._take_up = take_up
         self._clock = SystemClock()
         self._log = get("root")
         self._epoch = EpochPage(state_dir / EPOCH_FILE)
@@ -87,7 +103,9 @@ class RootProcess:
         match action:
             case Start():
                 self._log.info("start", process=action.name, after_s=action.after_ns / SECOND_NS)
-                self._task(self._later(action.after_ns / SECOND_NS, lambda: self._spawn(action.name)))
+                self._task(self._later(action.after_ns / SECOND_NS, lambda: self._spawn_again(action.name)))
+            case TakeUp():
+                self._task(self._replace_desk())
             case Terminate():
                 self._signal(action.name, signal.SIGTERM)
             case Kill():
@@ -115,6 +133,15 @@ class RootProcess:
         await asyncio.sleep(after_s)
         if self._root.stopping is None:
             await work()
+
+    async def _replace_desk(self) -> None:
+        """Whatever becomes of the new configuration, a desk starts: with the old one if need be."""
+        try:
+            await self._take_up()
+        except OSError as error:
+            self._log.error("config_not_taken_up", error=str(error))
+        finally:
+            self._event(core.TookUp())
 
     async def _kill(self, reason: str) -> None:
         """Ask until a watchdog has answered: the one that dies over it is replaced, and must not take it along."""
@@ -149,11 +176,19 @@ class RootProcess:
         self._event(Started(name=name, pid=process.pid))
         self._facts[f"{name}_pid"] = process.pid
         self._write()
+        self._task(self._wait(name, process))  # at once: who ends before its ready line has ended too
         if ready and process.stdout is not None:
             line = await asyncio.wait_for(process.stdout.readline(), READY_S)
             if line:
-                ready(json.loads(line))
-        self._task(self._wait(name, process))
+                await ready(json.loads(line))
+
+    async def _spawn_again(self, name: str) -> None:
+        """As `_spawn`; one that does not say in time that it is ready makes way for the next."""
+        try:
+            await self._spawn(name)
+        except TimeoutError:
+            self._log.error("not_ready", process=name)
+            self._signal(name, signal.SIGKILL)
 
     async def _wait(self, name: str, process: asyncio.subprocess.Process) -> None:
         code = await process.wait()
@@ -167,7 +202,7 @@ class RootProcess:
         while True:
             revoked = self._epoch.current() != self._desk_epoch
             armed = self._pulse.armed
-            self._event(core.Tick(revoked=revoked, armed=armed))
+            self._event(core.Tick(revoked=revoked, armed=armed, beat_ns=self._pulse.stamped_ns("watchdog")))
             self._adopt_desk(armed)
             await asyncio.sleep(TICK_S)
 

@@ -31,7 +31,9 @@ class Supervised(Protocol):
 class Kernel:
     """One dispatcher for all actors, on a virtual clock.
 
-    `after_step` is called after each message handled: where simulations check their invariants.
+    `after_step` is called after each message handled: where simulations check their invariants. `trees` belong to the
+    process that the kernel steps, `outside` to others: a freeze stops the former where they stand, in the middle of
+    whatever they do.
     """
 
     def __init__(self, seed: int, clock: VirtualClock | None = None) -> None:
@@ -43,6 +45,8 @@ class Kernel:
         self.steps = 0
         self.after_step: Callable[[], None] | None = None
         self.trees: list[Supervised] = []
+        self.outside: list[Supervised] = []
+        self.frozen = False
         self._random = Random(seed)  # noqa: S311 - chance that must repeat
 
     def wake(self) -> None:
@@ -52,10 +56,18 @@ class Kernel:
         """Lets the world outside the actors act at `due_ns`."""
         return self.timers.call_at(due_ns, action)
 
+    def freeze(self) -> None:
+        """The process does nothing more: no message, no timer, no restart."""
+        self.frozen = True
+
+    def thaw(self) -> None:
+        """It goes on where it stood; what fell due meanwhile is due now."""
+        self.frozen = False
+
     def drain(self) -> None:
         """Steps ready actors, one message a turn, until nobody has anything to do."""
         ready, choose = self.ready, self._random.randrange
-        while self._supervise() or ready:
+        while not self.frozen and (self._supervise() or ready):
             if not ready:
                 continue
             if len(ready) > 1:
@@ -72,7 +84,7 @@ class Kernel:
         self.drain()
         while (due := self.next_due_ns()) is not None and due <= end_ns:
             self.clock.advance_to(due)
-            if not self.timers.fire_next(self.clock.now_ns()):
+            if self.frozen or not self.timers.fire_next(self.clock.now_ns()):
                 self._poll()
             self.drain()
         self.clock.advance_to(end_ns)
@@ -83,7 +95,9 @@ class Kernel:
 
     def next_due_ns(self) -> int | None:
         """When the next event is due; None: nothing will ever happen by itself."""
-        dues = [self.timers.next_due_ns(), *(tree.next_due_ns() for tree in self.trees)]
+        dues = [tree.next_due_ns() for tree in self._acting()]
+        if not self.frozen:
+            dues.append(self.timers.next_due_ns())
         return min((due for due in dues if due is not None), default=None)
 
     def _supervise(self) -> bool:
@@ -93,5 +107,8 @@ class Kernel:
         return urgent
 
     def _poll(self) -> None:
-        for tree in self.trees:
+        for tree in self._acting():
             tree.poll(self.clock.now_ns())
+
+    def _acting(self) -> list[Supervised]:
+        return self.outside if self.frozen else [*self.trees, *self.outside]

@@ -126,9 +126,13 @@ class PulsePage(_Page):
         """Whether this desk may place orders."""
         self.words[self._ARMED] = int(armed)
 
+    def stamped_ns(self, slot: str) -> int:
+        """When that pump last came round, CLOCK_MONOTONIC; 0 if it never did."""
+        return self.words[self._FIRST + PULSE_SLOTS.index(slot)]
+
     def age_ns(self, slot: str) -> int:
         """Nanoseconds since that pump last came round; since the machine's start if it never did."""
-        return max(0, time.monotonic_ns() - self.words[self._FIRST + PULSE_SLOTS.index(slot)])
+        return max(0, time.monotonic_ns() - self.stamped_ns(slot))
 
     def oldest_ns(self, slots: tuple[str, ...] = ("core", "io")) -> int:
         """Age of the oldest of these pulses: how long the desk may have been frozen."""

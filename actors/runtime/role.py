@@ -64,7 +64,7 @@ class Role(Generic[S]):
         initial: a fresh state for each incarnation, before `Recover` arrives.
         accepts: message types the core handles; anything else becomes a dead letter and a count. `Recover`,
             `CommitFailed`, `Wake` and `Stop` are always accepted.
-        store_prefix: records below it come with `Recover`; None: `Recover` comes without any.
+        store_prefixes: records below them come with `Recover`; none named: it comes without any.
         journaled: control and event messages handled are journalled.
         edge: a fresh edge per incarnation; None where nothing outside is touched.
     """
@@ -72,7 +72,7 @@ class Role(Generic[S]):
     step: Callable[[S, Message, int], tuple[S, Effects]]
     initial: Callable[[], S]
     accepts: tuple[type[Message], ...]
-    store_prefix: str | None = None
+    store_prefixes: tuple[str, ...] = ()
     journaled: bool = True
     edge: Callable[[], Edge] | None = None
 
@@ -110,8 +110,8 @@ class Run:
     """This run's particulars, resolved from configuration and command line.
 
     `mode` is embedded, paper or live; `bot` the client id prefix without its dash; `epoch` the kill epoch at start.
-    `pace_ns`: how often actors look around and show what they know while nothing happens. A simulation of long times
-    makes it as coarse as its market.
+    `seed`: what chance begins from. `pace_ns`: how often actors look around and show what they know while nothing
+    happens. A simulation of long times makes it as coarse as its market.
     """
 
     bot: str

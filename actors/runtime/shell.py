@@ -142,11 +142,11 @@ class Shell(pykka.Actor):
         if self.role.edge is not None:
             self.port = EdgePort(self, self.role.edge())
             self.port.edge.bind(self.port)
-        prefix, now = self.role.store_prefix, self.now_ns()
-        if prefix is None or self.fresh:
+        prefixes, now = self.role.store_prefixes, self.now_ns()
+        if not prefixes or self.fresh:
             self.send(self.name, Recover(), 0, now)
         else:
-            self.send(self._recorder(), Load(prefix=prefix, reply_to=self.name), 0, now)
+            self.send(self._recorder(), Load(prefixes=prefixes, reply_to=self.name), 0, now)
 
     def serve(self, envelope: Envelope, now: int) -> None:
         """Takes one control message that concerns the shell itself, or arrived while the core waits."""
@@ -207,9 +207,9 @@ class Shell(pykka.Actor):
                 self._commit(effect, envelope, state, effects, record=record)
                 return
         self.state = state
-        self.perform(effects, envelope.seq, now)
-        if record:
+        if record:  # before what it makes this actor say
             self.record(envelope, now)
+        self.perform(effects, envelope.seq, now)
         if self.retiring:
             self.leave()
 

@@ -24,8 +24,10 @@ from actors.strategy.triggers.modular import ModularRules
 from actors.strategy.triggers.scan import ScanRules
 from actors.strategy.triggers.signals import Thresholds, TriggerRules
 from protocol.market import CandleClosed, CandleHistory
-from protocol.policy import Policy, TriggerPolicy
+from protocol.money import ONE, bps_of
+from protocol.policy import Policy
 from protocol.policy_strategy import StrategyRow
+from protocol.policy_triggers import TriggerPolicy
 from protocol.strategy import CycleOpened, EndAlpha, Regime, StrategySwitches
 
 
@@ -65,6 +67,9 @@ def _trigger_rules(triggers: TriggerPolicy) -> TriggerRules:
         z_hours=triggers.z_lookback_h,
         ema_hours=triggers.trend.ema_h,
         slope_hours=triggers.trend.slope_h,
+        worst_tier=triggers.z_worst_tier,
+        higher_low=triggers.higher_low,
+        rsi_cross=triggers.rsi_cross,
     )
 
 
@@ -102,6 +107,7 @@ def _thresholds(policy: Policy, regime: Regime) -> Thresholds:
         atr_min_mult=row.atr_min_mult,
         allowed=found.allowed_signals,
         confidence_boost=found.signal_confidence_boost,
+        slope_pct_h=policy.triggers.trend.own_pct_h(regime),
     )
 
 
@@ -127,6 +133,7 @@ def rules_settings(policy: Policy) -> RulesSettings:
             policy=strategy.canary, max_spread_bps=(t1.max_spread_bps, t2.max_spread_bps, t3.max_spread_bps)
         ),
         signs=strategy.reversal_signs,
+        min_score=strategy.min_score,
         multipliers={row.regime.value: row.position_size_multiplier for row in policy.regime.rows},
     )
 
@@ -145,7 +152,7 @@ def settings(policy: Policy) -> HostSettings:
     """What the host needs of the policy."""
     strategy, regimes = policy.strategy, policy.regime.rows
     return HostSettings(
-        products=policy.universe.products,
+        products=policy.universe.traded,
         scan=scan_rules(policy),
         look=lookbacks(policy.triggers),
         tune=policy.auto_tune,
@@ -157,10 +164,19 @@ def settings(policy: Policy) -> HostSettings:
         max_stop_pct=strategy.max_stop_loss_pct,
         min_notional_usd=strategy.min_notional_usd,
         canary=strategy.canary,
+        clamp_usd=_least_usd(policy) if strategy.clamp_small_trades else None,
+        clamp_pct=policy.risk.min_position_size_pct,
+        dedupe=strategy.dedupe,
         budgets=tuple(_budget(row) for row in strategy.strategies),
         max_total=strategy.max_total_proposals_per_cycle,
         live=tuple(row.name for row in strategy.strategies if row.enabled and not row.shadow),
     )
+
+
+def _least_usd(policy: Policy) -> Decimal:
+    """The smallest purchase that is worth sending, its fee on top, as risk reckons it."""
+    least = max(policy.risk.min_trade_notional_usd, policy.sizing.min_order_usd)
+    return least / (ONE - bps_of(ONE, policy.fees.maker_fee_bps))
 
 
 def _budget(row: StrategyRow) -> Budget:

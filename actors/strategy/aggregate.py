@@ -17,6 +17,8 @@ def aggregate(
     max_total: int,
     used_pct: Mapping[str, Decimal] | None = None,
     cap_mult: Decimal = Decimal(1),
+    *,
+    dedupe: bool = True,
 ) -> Kept:
     """Cut each strategy to its budget, keep the strongest per product, cut the whole.
 
@@ -28,6 +30,7 @@ def aggregate(
         max_total: proposals that may go on to risk.
         used_pct: what each strategy's positions are worth, per cent of NAV.
         cap_mult: what the regime leaves of the budgets at risk, never above 1.
+        dedupe: off, and several strategies may propose one product; risk judges them one after the other.
     """
     kept: list[TradeProposal] = []
     passed: list[Passed] = []
@@ -37,7 +40,7 @@ def aggregate(
         within, over = within_budget(own, rows.get(name), (used_pct or {}).get(name, ZERO), cap_mult)
         kept += within
         passed += over
-    merged, cut = _merged(kept, max_total)
+    merged, cut = _merged(kept, max_total, dedupe=dedupe)
     return merged, (*passed, *cut)
 
 
@@ -62,11 +65,12 @@ def within_budget(
     return tuple(kept), tuple(passed)
 
 
-def _merged(proposals: Sequence[TradeProposal], max_total: int) -> Kept:
+def _merged(proposals: Sequence[TradeProposal], max_total: int, *, dedupe: bool) -> Kept:
     passed: list[Passed] = []
-    kept: dict[str, TradeProposal] = {}
+    kept: list[TradeProposal] = []
+    surest: dict[str, TradeProposal] = {}
     for proposal in sorted(proposals, key=lambda p: (-p.conviction, p.strategy, p.product_id)):
-        stronger = kept.get(proposal.product_id)
+        stronger = surest.get(proposal.product_id) if dedupe else None
         if stronger is not None:
             passed.append(
                 _cut(proposal, "duplicate_product", proposal.conviction, stronger.conviction, stronger.strategy)
@@ -74,8 +78,9 @@ def _merged(proposals: Sequence[TradeProposal], max_total: int) -> Kept:
         elif len(kept) >= max_total:
             passed.append(_cut(proposal, "max_total_proposals", float(len(kept) + 1), float(max_total)))
         else:
-            kept[proposal.product_id] = proposal
-    return tuple(kept.values()), tuple(passed)
+            kept.append(proposal)
+            surest.setdefault(proposal.product_id, proposal)
+    return tuple(kept), tuple(passed)
 
 
 def _cut(proposal: TradeProposal, code: str, value: float, limit: float, detail: str = "") -> Passed:

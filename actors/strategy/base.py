@@ -32,7 +32,7 @@ class Bounds(Value, frozen=True, kw_only=True):
     """What a proposal must keep to in this cycle; percentages of NAV and of price.
 
     `tier_base_pct` are usual sizes in tiers 1, 2, 3 before the regime's `size_mult`, `tier_cap_pct` the most.
-    `least_pct` None: the account's value is not known.
+    `least_pct` None: the account's value is not known. `clamp_pct`: less is raised to it; None: nothing is.
     """
 
     tier_base_pct: tuple[Decimal, Decimal, Decimal]
@@ -41,6 +41,7 @@ class Bounds(Value, frozen=True, kw_only=True):
     min_conviction: float
     size_mult: Decimal
     least_pct: Decimal | None = None
+    clamp_pct: Decimal | None = None
 
 
 class StrategyContext(Value, frozen=True, kw_only=True):

@@ -22,8 +22,8 @@ from protocol.ids import ProductId
 from protocol.instants import SECOND_NS
 from protocol.lifecycle import Recover, Wake
 from protocol.market import CandleClosed, CandleHistory
-from protocol.policy import AutoTunePolicy
 from protocol.policy_strategy import CanaryPolicy
+from protocol.policy_triggers import AutoTunePolicy
 from protocol.strategy import (
     CycleOpened,
     EndAlpha,
@@ -48,7 +48,8 @@ class EndedError(Exception):
 class HostSettings(Value, frozen=True, kw_only=True):
     """The products followed, what the scan wants, every strategy's budget, and what proposals are held to.
 
-    `live`: who trades as long as no registry is asked. `thresholds` and `multipliers` by regime.
+    What is below the minimum is raised to `clamp_usd`, and to `clamp_pct` of NAV; None: it is dropped. `dedupe`: one
+    proposal a product. `live`: who trades as long as no registry is asked. `thresholds` and `multipliers` by regime.
     """
 
     products: tuple[ProductId, ...]
@@ -63,6 +64,9 @@ class HostSettings(Value, frozen=True, kw_only=True):
     max_stop_pct: Decimal
     min_notional_usd: Decimal
     canary: CanaryPolicy
+    clamp_usd: Decimal | None
+    clamp_pct: Decimal
+    dedupe: bool
     budgets: tuple[Budget, ...]
     max_total: int
     live: tuple[str, ...] = ()
@@ -194,6 +198,7 @@ def _plan(host: Host, cycle: CycleOpened) -> Plan:
         used_pct=dict(cycle.used_pct),
         cap_mult=min(_multiplier(host, cycle.universe.regime), Decimal(1)),
         canary=host.settings.canary,
+        dedupe=host.settings.dedupe,
     )
 
 
@@ -236,7 +241,14 @@ def _bounds(host: Host, cycle: CycleOpened, overlay: Overlay | None) -> Bounds:
         min_conviction=usual if own is None else own,
         size_mult=multiplier,
         least_pct=settings.min_notional_usd / nav * HUNDRED if nav is not None and nav > 0 else None,
+        clamp_pct=_clamp_pct(settings, nav),
     )
+
+
+def _clamp_pct(settings: HostSettings, nav: Decimal | None) -> Decimal | None:
+    if settings.clamp_usd is None or nav is None or nav <= 0:
+        return None
+    return max(settings.clamp_usd / nav * HUNDRED, settings.clamp_pct)
 
 
 def _lens(host: Host, product: ProductId) -> Lens:

@@ -27,7 +27,10 @@ from protocol.strategy import (
 
 
 class Plan(Value, frozen=True, kw_only=True):
-    """Who runs, and what all of it is held to. `cap_mult`: what the regime leaves of budgets at risk, 0 to 1."""
+    """Who runs, and what all of it is held to. `cap_mult`: what the regime leaves of budgets at risk, 0 to 1.
+
+    `dedupe`: of several proposals of a product only the surest goes on.
+    """
 
     live: tuple[Budget, ...]
     shadow: tuple[Budget, ...]
@@ -35,6 +38,7 @@ class Plan(Value, frozen=True, kw_only=True):
     used_pct: dict[str, Decimal]
     cap_mult: Decimal
     canary: CanaryPolicy
+    dedupe: bool = True
 
 
 class Outcome(Value, frozen=True, kw_only=True):
@@ -65,7 +69,7 @@ def decide(plan: Plan, context: StrategyContext, shelf: Shelf) -> Decided:
     live = [_outcome(budget, plan, context, shelf) for budget in plan.live]
     shadow = [_outcome(budget, plan, context, shelf) for budget in plan.shadow]
     offered = [proposal for outcome in live for proposal in outcome.proposals]
-    kept, cut = aggregate(offered, plan.live, plan.max_total, plan.used_pct, plan.cap_mult)
+    kept, cut = aggregate(offered, plan.live, plan.max_total, plan.used_pct, plan.cap_mult, dedupe=plan.dedupe)
     everybody = [*live, *shadow]
     return Decided(
         proposals=kept,

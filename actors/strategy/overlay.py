@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from actors.strategy.triggers.scan import ScanRules
 from protocol.base import Effects, Value
 from protocol.effects import LogLine
-from protocol.policy import AutoTunePolicy
+from protocol.policy_triggers import AutoTunePolicy
 from protocol.strategy import Overlay, Regime
 
 LOOSENED = Regime.CHOP.value

@@ -6,12 +6,12 @@ which product's tier is the host's to say.
 
 import math
 from collections.abc import Sequence
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 
 import msgspec
 from msgspec.structs import replace
 
-from actors.strategy.base import StrategyContext
+from actors.strategy.base import Bounds, StrategyContext
 from actors.strategy.library.canary import TAG, in_window
 from actors.strategy.running import sendable
 from protocol.base import Value
@@ -26,6 +26,7 @@ SCHEMA_INVALID = Reason.SCHEMA_INVALID.value
 NO_SHORT = Reason.SHORTING_DISALLOWED.value
 _HUNDRED = Decimal(100)
 _MS = 1_000_000
+_DIGITS = Decimal("0.0001")
 
 
 class Screened(Value, frozen=True, kw_only=True):
@@ -137,9 +138,16 @@ def _allowed(asked: TradeProposal, context: StrategyContext, canary: CanaryPolic
     least = bounds.min_conviction
     if asked.conviction < least and not (TAG in asked.tags and in_window(asked.conviction, least, canary)):
         return _row(name, asked.product_id, "min_conviction", asked.conviction, least)
+    if bounds.clamp_pct is not None:
+        asked = replace(asked, notional_pct=max(asked.notional_pct, _raised(asked.tier, bounds, bounds.clamp_pct)))
     if bounds.least_pct is not None and asked.notional_pct < bounds.least_pct:
         return _row(name, asked.product_id, "below_min_notional", asked.notional_pct, bounds.least_pct, "% of NAV")
     return asked
+
+
+def _raised(tier: int, bounds: Bounds, least_pct: Decimal) -> Decimal:
+    """The least that is worth sending, as far as its tier's cap goes; risk holds it against every other cap."""
+    return min(least_pct.quantize(_DIGITS, rounding=ROUND_CEILING), bounds.tier_cap_pct[tier - 1])
 
 
 def _row(

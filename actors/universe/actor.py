@@ -7,10 +7,11 @@ from actors.universe.core import STORE_PREFIX, step
 from actors.universe.eligibility import Bounds, TierRules
 from actors.universe.state import Settings, Universe
 from protocol.instants import SECOND_NS
-from protocol.market import CandleClosed, CandleHistory, Quote
-from protocol.policy import Policy, TierRow
+from protocol.market import CandleClosed, CandleHistory, FactsWanted, Quote
+from protocol.policy import Policy
+from protocol.policy_universe import TierRow
 from protocol.strategy import FlagProduct, UnflagProduct, UniverseWanted
-from protocol.venue import ProductsListed, QueryFailed
+from protocol.venue import ProductsListed, QueryFailed, VenueHealth
 
 
 def settings(policy: Policy) -> Settings:
@@ -34,7 +35,10 @@ def settings(policy: Policy) -> Settings:
         min_eligible=universe.min_eligible_assets,
         red_flags=universe.red_flags,
         ban_ns=universe.ban_s * SECOND_NS,
+        detects=policy.regime.enabled,
         volatility_h=policy.breakers.volatility_lookback_h,
+        fed_only=universe.fed_only,
+        found=universe.found,
     )
 
 
@@ -57,8 +61,8 @@ def role(context: Context) -> Role[Universe]:
         step=step,
         initial=partial(Universe, settings=settings(context.policy)),
         accepts=(
-            *(Quote, CandleClosed, CandleHistory, ProductsListed, QueryFailed),
-            *(UniverseWanted, FlagProduct, UnflagProduct),
+            *(Quote, CandleClosed, CandleHistory, ProductsListed, QueryFailed, VenueHealth),
+            *(UniverseWanted, FactsWanted, FlagProduct, UnflagProduct),
         ),
-        store_prefix=STORE_PREFIX,
+        store_prefixes=(STORE_PREFIX,),
     )

@@ -1,5 +1,7 @@
 """The universe: product rules kept fresh, the regime, and who is eligible at this moment."""
 
+from itertools import pairwise
+
 from msgspec.structs import replace
 
 from actors.universe import flags
@@ -13,18 +15,20 @@ from protocol.effects import Commit, LogLine, Note, SetTimer, Tell
 from protocol.ids import ProductId
 from protocol.instants import SECOND_NS
 from protocol.lifecycle import CommitFailed, Recover, StoreRecord, Wake
-from protocol.market import Bar, CandleClosed, CandleHistory, ProductsKnown, Quote
+from protocol.market import Bar, CandleClosed, CandleHistory, FactsWanted, ProductsKnown, Quote
 from protocol.risk import Alert, VerbAnswered, VerbOutcome
 from protocol.strategy import (
     Asset,
+    Check,
     Exclusion,
     FlagProduct,
+    HistoryWanted,
     Regime,
     UnflagProduct,
     UniverseView,
     UniverseWanted,
 )
-from protocol.venue import ListProducts, ProductsListed, QueryFailed
+from protocol.venue import ListProducts, ProductsListed, QueryFailed, VenueHealth
 
 BTC = ProductId("BTC-USD")
 HOUR_S = 3600
@@ -32,6 +36,7 @@ RULE_READERS = ("orders", "portfolio", "risk", "control")
 VIEWERS = ("cycle", "risk", "portfolio", "control")
 STORE_PREFIX = "universe/"
 RECORD_KEY = "universe/record"
+NO_TIER = "no_tier"
 _RETRY_NS = 2 * SECOND_NS
 
 
@@ -41,9 +46,9 @@ def step(state: Universe, message: Message, now_ns: int) -> tuple[Universe, Effe
         case Quote():
             return replace(state, quotes={**state.quotes, message.product_id: message}), NO_EFFECTS
         case CandleHistory() if (message.product_id, message.granularity_s) == (BTC, HOUR_S):
-            return replace(state, hours=message.bars[-LOOKBACK:]), NO_EFFECTS
+            return _history(state, message.bars[-LOOKBACK:])
         case CandleClosed() if (message.product_id, message.granularity_s) == (BTC, HOUR_S):
-            return replace(state, hours=_appended(state.hours, message.bar)), NO_EFFECTS
+            return _hour(state, message.bar)
         case UniverseWanted():
             return _decide(state, message, now_ns)
         case FlagProduct():
@@ -52,10 +57,14 @@ def step(state: Universe, message: Message, now_ns: int) -> tuple[Universe, Effe
             return _unflag(state, message)
         case ProductsListed():
             return _listed(state, message, now_ns)
+        case VenueHealth() if message.clock_offset_ns is not None:
+            return replace(state, clock_offset_ns=message.clock_offset_ns), NO_EFFECTS
         case QueryFailed():
             return state, (SetTimer(timer="products", due_ns=now_ns + _RETRY_NS),)
         case Recover():
             return _recover(state, message)
+        case FactsWanted() if state.rules:
+            return state, (Tell(to=message.reply_to, message=_known(state)),)
         case Wake(timer="products"):
             return state, (_ask_products(state),)
         case CommitFailed():
@@ -71,16 +80,25 @@ def _log(event: str, *fields: tuple[str, str]) -> LogLine:
 
 
 def _recover(state: Universe, message: Recover) -> tuple[Universe, Effects]:
-    """What was decided before still holds; an entry that cannot be read is dropped and said."""
+    """What was decided before still holds; an entry that cannot be read is dropped and said. Candles are told anew.
+
+    What the start has found goes on record.
+    """
     value = next((r.value for r in message.records if r.key == RECORD_KEY), None)
     record = state.record if value is None else codec.decode_value(value, Record)
     held, malformed = flags.read(message.records)
     state = replace(state, record=record, flags=held, detector=Detector(regime=record.regime))
-    ask = _ask_products(state)
+    found = state.settings.found
+    asks = (
+        *(() if found is None else (Note(message=found),)),
+        _ask_products(state),
+        Tell(to=f"feed:{BTC}", message=HistoryWanted(product_id=BTC)),
+        Tell(to="gateway", message=FactsWanted(reply_to="universe")),
+    )
     if not malformed:
-        return state, (ask,)
+        return state, asks
     dropped = Commit(records=tuple(StoreRecord(key=key, value=None) for key in malformed))
-    return state, (dropped, ask, _log("red_flags_dropped", ("keys", ",".join(malformed))))
+    return state, (dropped, *asks, _log("red_flags_dropped", ("keys", ",".join(malformed))))
 
 
 def _ask_products(state: Universe) -> Tell:
@@ -88,20 +106,44 @@ def _ask_products(state: Universe) -> Tell:
     return Tell(to="gateway", message=ask)
 
 
-def _appended(hours: tuple[Bar, ...], bar: Bar) -> tuple[Bar, ...]:
-    """With one hour more; one that is known already, or older, is not counted again."""
-    return hours if hours and bar.start_s <= hours[-1].start_s else (*hours, bar)[-LOOKBACK:]
+def _history(state: Universe, hours: tuple[Bar, ...]) -> tuple[Universe, Effects]:
+    """The venue's own hours as it tells them; hours that it has no candle of either are said, for a week is longer."""
+    missing = sum(_between(before, after) for before, after in pairwise(hours))
+    said = (_log("leader_hours_missing", ("product", BTC), ("hours", str(missing))),) if missing else NO_EFFECTS
+    return replace(state, hours=hours), said
+
+
+def _hour(state: Universe, bar: Bar) -> tuple[Universe, Effects]:
+    """One hour more; one that is known already, or older, is not counted again.
+
+    After a hole neither the week nor that one return would be what it is taken for: the venue is asked for all hours,
+    and what is known holds until it answers.
+    """
+    last = state.hours[-1] if state.hours else None
+    if last is not None and bar.start_s <= last.start_s:
+        return state, NO_EFFECTS
+    if last is not None and _between(last, bar):
+        return state, (Tell(to=f"feed:{BTC}", message=HistoryWanted(product_id=BTC)),)
+    return replace(state, hours=(*state.hours, bar)[-LOOKBACK:]), NO_EFFECTS
+
+
+def _between(before: Bar, after: Bar) -> int:
+    """How many hours lie between two bars and are in neither."""
+    return (after.start_s - before.start_s) // HOUR_S - 1
 
 
 def _listed(state: Universe, message: ProductsListed, now_ns: int) -> tuple[Universe, Effects]:
-    """Tell everybody the rules; a configured product that the venue does not know is said, not guessed."""
-    known = {r.product_id: r for r in message.products}
-    told = ProductsKnown(products=message.products, at_ns=now_ns)
-    missing = sorted(set(state.settings.products()) - set(known))
+    """Tell everybody the rules; a followed product that the venue does not know is said, not guessed."""
+    state = replace(state, rules={r.product_id: r for r in message.products}, rules_ns=now_ns)
+    missing = sorted(set(state.settings.products()) - set(state.rules))
     logs = (_log("unknown_products", ("products", ",".join(missing))),)
     again = SetTimer(timer="products", due_ns=now_ns + state.settings.products_ns)
-    effects = (*(Tell(to=name, message=told) for name in RULE_READERS), again)
-    return replace(state, rules=known), (*effects, *logs) if missing else effects
+    effects = (*(Tell(to=name, message=_known(state)) for name in RULE_READERS), again)
+    return state, (*effects, *logs) if missing else effects
+
+
+def _known(state: Universe) -> ProductsKnown:
+    return ProductsKnown(products=tuple(state.rules.values()), at_ns=state.rules_ns)
 
 
 # --- red flags ----------------------------------------------------------------------------------------------------
@@ -136,7 +178,8 @@ def _decide(state: Universe, wanted: UniverseWanted, now_ns: int) -> tuple[Unive
     """The regime, then who is eligible in it; what changed on the way becomes durable before anybody hears of it."""
     before = state
     reading = detect([bar.close for bar in state.hours])
-    state = replace(state, detector=follow(state.detector, reading))
+    detector = follow(state.detector, reading) if state.settings.detects else Detector()
+    state = replace(state, detector=detector)
     regime = state.detector.regime
     expired = flags.over(state.flags, now_ns)
     state = replace(state, flags={p: f for p, f in state.flags.items() if p not in expired})
@@ -152,7 +195,7 @@ def _decide(state: Universe, wanted: UniverseWanted, now_ns: int) -> tuple[Unive
 
 
 def _outcomes(state: Universe, wanted: UniverseWanted, now_ns: int) -> list[Asset | Exclusion]:
-    """Every configured product's, tier by tier, so that near misses are counted in a fixed order."""
+    """Every followed product's, tier by tier, so that near misses are counted in a fixed order."""
     found: list[Asset | Exclusion] = []
     for tier in state.settings.bounds.tiers:
         used = 0
@@ -161,7 +204,13 @@ def _outcomes(state: Universe, wanted: UniverseWanted, now_ns: int) -> list[Asse
             judged = judge(case, tier, state.settings.bounds, now_ns)
             used += judged.used
             found.append(judged.outcome)
-    return found
+    return [*found, *map(_no_tier, state.settings.fed_only)]
+
+
+def _no_tier(product: ProductId) -> Exclusion:
+    """Followed for what is held of it, or for the regime."""
+    row = Check(code=NO_TIER, passed=False, value=None, limit=None)
+    return Exclusion(product_id=product, tier=0, reason=NO_TIER, value=None, limit=None, checks=(row,))
 
 
 def _case(state: Universe, where: tuple[ProductId, TierRules], wanted: UniverseWanted, used: int) -> Case:
@@ -177,6 +226,7 @@ def _case(state: Universe, where: tuple[ProductId, TierRules], wanted: UniverseW
         member=snapshot.members.get(product) if snapshot is not None else None,
         order_usd=order_usd(wanted.nav_usd, base_pct, settings.row(regime).position_size_multiplier),
         used=used,
+        clock_offset_ns=state.clock_offset_ns,
     )
 
 
@@ -255,7 +305,7 @@ def _alerts(before: Universe, state: Universe, view: UniverseView) -> tuple[Effe
         return NO_EFFECTS
     reasons = sorted({x.reason for x in view.excluded})
     alert = Alert(
-        kind="insufficient_universe",
+        kind="empty_universe",
         severity="CRITICAL",
         subject="desk",
         message=f"{len(view.eligible)} eligible products, fewer than {state.settings.min_eligible}: no entries",

@@ -11,9 +11,9 @@ from actors.universe.hysteresis import Standing
 from protocol.base import Value
 from protocol.ids import ProductId
 from protocol.instants import DAY_NS, SECOND_NS
-from protocol.market import ProductRules, Quote
+from protocol.market import ProductRules, Quote, off_ns
 from protocol.money import ONE, PCT
-from protocol.policy import BandRow, NearMiss, VolumeSteps
+from protocol.policy_universe import BandRow, NearMiss, VolumeSteps
 from protocol.strategy import Asset, Check, Exclusion, RedFlag
 
 FORCED, OVERRIDE_VOLUME, OVERRIDE_DEPTH = "force_eligible_core_asset", "override_volume", "override_depth"
@@ -55,7 +55,7 @@ class Member(Value, frozen=True, kw_only=True):
 class Case(Value, frozen=True, kw_only=True):
     """One product at this moment. `order_usd`: the size of an order of ours in it, None while NAV is unknown.
 
-    `used` are the near misses of its tier that passed already.
+    `used` are the near misses of its tier that passed already; `clock_offset_ns` is the venue's clock minus ours.
     """
 
     product_id: ProductId
@@ -66,6 +66,7 @@ class Case(Value, frozen=True, kw_only=True):
     member: Member | None
     order_usd: Decimal | None
     used: int
+    clock_offset_ns: int = 0
 
 
 class Stage(Value, frozen=True, kw_only=True):
@@ -140,10 +141,10 @@ def _known(case: Case, bounds: Bounds, now_ns: int) -> Stage:
     """Rules, a quote of this moment and a volume, all of the venue's own; and a product that may be traded freely."""
     if case.rules is None or case.quote is None:
         return _one(Check(code="no_market_data", passed=False, value=None, limit=None))
-    age = Decimal(now_ns - case.quote.fresh_ns) / SECOND_NS
+    off, most = off_ns(case.quote.age_ns(now_ns, case.clock_offset_ns), bounds.quote_age_ns)
     return _first(
         (
-            _most("no_market_data", age, Decimal(bounds.quote_age_ns) / SECOND_NS, "s"),
+            _most("no_market_data", Decimal(off) / SECOND_NS, Decimal(most) / SECOND_NS, "s"),
             Check(code="product_disabled", passed=case.rules.tradable, value=None, limit=None, unit=case.rules.status),
             Check(code="no_market_data", passed=case.member is not None, value=None, limit=None, unit="volume"),
         )

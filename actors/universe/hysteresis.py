@@ -5,7 +5,7 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from protocol.base import Value
-from protocol.policy import VolumeSteps
+from protocol.policy_universe import VolumeSteps
 
 
 class Standing(Value, frozen=True, kw_only=True):

@@ -36,8 +36,8 @@ def build(state: Universe, regime: Regime, now_ns: int) -> Universe:
 
 
 def _volumes(state: Universe) -> dict[ProductId, Decimal]:
-    """The venue's USD volume of every configured product that has one."""
-    known = ((p, state.rules.get(p)) for p in state.settings.products())
+    """The venue's USD volume of every product of a tier that has one."""
+    known = ((p, state.rules.get(p)) for p in state.settings.traded())
     return {p: r.volume_24h_usd for p, r in known if r is not None and r.volume_24h_usd is not None}
 
 

@@ -331,6 +331,12 @@ class Exchange:
     # -- time ------------------------------------------------------------------------------------------------------
 
     @exact
+    def end_orders(self, product_id: str, status: str, now_ns: int) -> None:
+        """The venue ends what works in a product, nobody asked it to. `status`: EXPIRED, FAILED or CANCELLED."""
+        self._lifecycle.advance(now_ns)
+        self._lifecycle.end(product_id, status)
+
+    @exact
     def advance(self, now_ns: int) -> None:
         """Do everything that is due: orders reaching the book, cancels, expiries."""
         self._lifecycle.advance(now_ns)

@@ -27,7 +27,8 @@ Kinds on sockets (target: a channel's name or `*`):
 
 Kinds of state (undone when they end): `late_listing`, `late_fills`, `cancel_delay`, `pending_delay` (`ms`: [from, to]);
 `product_state` (target: product; parameters: fields of the product); `halt` (target: product; the market stands
-still); `clock_offset` (`s`: what `/time` and the token check are off by).
+still); `clock_offset` (`s`: what `/time` and the token check are off by). `end_orders` (target: product; parameter
+`status`: EXPIRED, FAILED or CANCELLED) ends once what works there, and is not undone.
 """
 
 from collections.abc import Iterable, Mapping
@@ -69,7 +70,14 @@ SocketKind = Literal[
     "ws_deep",
 ]
 StateKind = Literal[
-    "late_listing", "late_fills", "cancel_delay", "pending_delay", "product_state", "halt", "clock_offset"
+    "late_listing",
+    "late_fills",
+    "cancel_delay",
+    "pending_delay",
+    "product_state",
+    "halt",
+    "clock_offset",
+    "end_orders",
 ]
 PER_ID = frozenset({"refuse_cancel"})
 REST = frozenset(get_args(RestKind)) - PER_ID

@@ -30,7 +30,7 @@ from actors.venue.server_connection import CUT, Session
 from actors.venue.server_venue import Credential, Venue
 from actors.venue.synthetic import SyntheticMarket
 from actors.venue.synthetic_plant import Past, make_past
-from protocol.base import Effect, Message
+from protocol.base import Effect
 from protocol.coinbase.endpoints import Endpoint
 from protocol.coinbase.keys import VerifyingKey
 from protocol.coinbase.websocket import Subscribe, Unsubscribe
@@ -46,13 +46,17 @@ MOST_BACK_OFF_S = 30.0
 Clock = Callable[[], int]
 Fence = Callable[[HttpCall, Port], str]
 """Why a request may not leave now; empty: it may."""
+Back = Callable[[int, Callable[[], None]], None]
+"""Have something happen to a client at a time, if it still lives then."""
+Ended = Callable[[CallAnswered | CallBroken], None]
 
 
 class Habits(msgspec.Struct, frozen=True, kw_only=True):
-    """How far away the venue is, each way, and how often its market moves."""
+    """How far away the venue is, each way; how often its market moves, and how long after the start it first does."""
 
     latency_ms: tuple[int, int] = (8, 30)
     tick_ms: int = 100
+    first_tick_ms: int = 0
 
 
 class KernelVenue:
@@ -69,7 +73,7 @@ class KernelVenue:
         self._chance = Random(f"network:{seed}")  # noqa: S311 - chance that must repeat
         self._due: list[tuple[int, int, Callable[[], None]]] = []
         self._order = count().__next__
-        self._tick_ns = venue.clock_ns()
+        self._tick_ns = venue.clock_ns() + self.habits.first_tick_ms * MILLISECOND_NS
         self._life = 0
 
     # --- time -----------------------------------------------------------------------------------------------------
@@ -117,6 +121,24 @@ class KernelVenue:
         """An edge for the gateway."""
         return HttpEdge(self, fence)
 
+    def ask(self, endpoint: Endpoint, query: str) -> tuple[int, bytes]:
+        """One question before any client runs, answered at once: status and body. Raises ConnectionError: a fault."""
+        route, parts = http_app.find(endpoint.method, endpoint.path())
+        names = http_app.names_of(route, endpoint.method, endpoint.path())
+        struck = self.venue.faults.strike(REST, names, self.venue.clock_ns())
+        if not struck.keys().isdisjoint({"drop", "reset"}):
+            raise ConnectionError("cut by a fault")
+        if "error" in struck:
+            return http_faults.failure(struck["error"]).status, b""
+        asker = http_app.Asker(self.credential(), ADDRESS)
+        told = http_app.perform(self.venue, route, parts, asker, (MultiDict(parse_qsl(query)), None))
+        answer = http_faults.instead(struck) or http_faults.altered(struck, told)
+        return answer.status, answer.body
+
+    def line(self, back: Back) -> "Line":
+        """A way to the REST side for another process than the desk."""
+        return Line(self, back)
+
     def stream(self, sign: Callable[[], str] | None) -> "StreamEdge":
         """An edge for a market or user connection."""
         return StreamEdge(self, sign)
@@ -136,12 +158,11 @@ class KernelVenue:
 
 
 class HttpEdge:
-    """Performs `HttpCall` against the venue; each ends in exactly one `CallAnswered` or `CallBroken`."""
+    """The gateway's: performs `HttpCall` on a line of its own, behind a fence."""
 
     def __init__(self, world: KernelVenue, fence: Fence) -> None:
-        self._world = world
+        self._line = Line(world, world.back)
         self._fence = fence
-        self._open: dict[int, int] = {}
         self._port: Port
 
     def bind(self, port: Port) -> None:
@@ -160,23 +181,41 @@ class HttpEdge:
 
     def close(self) -> None:
         """Nobody waits for what is under way any more."""
-        self._open.clear()
+        self._line.close()
 
     def _send(self, call: HttpCall) -> None:
-        world = self._world
-        self._open[call.call] = self._port.cause
-        fenced = self._fence(call, self._port)
+        port, cause = self._port, self._port.cause
+        fenced = self._fence(call, port)
         if fenced:
-            self._end(call, CallBroken(call=call.call, kind="fenced", detail=fenced, sent=False))
+            port.tell(port.name, CallBroken(call=call.call, kind="fenced", detail=fenced, sent=False), cause)
             return
+        self._line.send(call, lambda outcome: port.tell(port.name, outcome, cause))
+
+
+class Line:
+    """One client's way to the REST side: every call ends once, in `CallAnswered` or `CallBroken`, while it is open."""
+
+    def __init__(self, world: KernelVenue, back: Back) -> None:
+        self._world = world
+        self._back = back
+        self._open: dict[int, Ended] = {}
+
+    def send(self, call: HttpCall, ended: Ended) -> None:
+        """Send a call, whose number none has that is under way."""
+        world = self._world
+        self._open[call.call] = ended
         late = CallBroken(call=call.call, kind="timeout", detail=f"after {call.timeout_s:g} s", sent=True)
         world.at(world.arrival_ns(), lambda: self._arrive(call))
-        world.back(self._port.now_ns() + int(call.timeout_s * SECOND_NS), lambda: self._end(call, late))
+        self._back(world.venue.clock_ns() + int(call.timeout_s * SECOND_NS), lambda: self._end(late))
 
-    def _end(self, call: HttpCall, outcome: Message) -> None:
-        cause = self._open.pop(call.call, None)
-        if cause is not None:
-            self._port.tell(self._port.name, outcome, cause)
+    def close(self) -> None:
+        """Nobody waits for what is under way any more."""
+        self._open.clear()
+
+    def _end(self, outcome: CallAnswered | CallBroken) -> None:
+        ended = self._open.pop(outcome.call, None)
+        if ended is not None:
+            ended(outcome)
 
     def _arrive(self, call: HttpCall) -> None:
         """The request is at the venue's door: note it, let faults strike, act, answer."""
@@ -236,7 +275,7 @@ class HttpEdge:
             answered(http_faults.failure(fault))
         elif fault.kind == "reset":
             cut = CallBroken(call=call.call, kind="connection", detail="reset", sent=True)
-            self._world.back(self._world.arrival_ns(), lambda: self._end(call, cut))
+            self._back(self._world.arrival_ns(), lambda: self._end(cut))
 
     def _answer(self, call: HttpCall, route: str, answer: Answer) -> None:
         after = answer.headers.get("Retry-After", "")
@@ -250,9 +289,9 @@ class HttpEdge:
         def arrive() -> None:
             if self._world.on_answer is not None:
                 self._world.on_answer(route, answer.body)
-            self._end(call, told)
+            self._end(told)
 
-        self._world.back(self._world.arrival_ns(), arrive)
+        self._back(self._world.arrival_ns(), arrive)
 
 
 # --- streams ------------------------------------------------------------------------------------------------------
@@ -297,6 +336,7 @@ class StreamEdge:
         self._port: Port
         self._connection = 0
         self._attempt = 1
+        self._last_ns = 0
         self._session: KernelSession | None = None
         self._waiting: deque[bytes] = deque()
         self._taken = False
@@ -367,7 +407,9 @@ class StreamEdge:
         token = self._sign() if self._sign is not None else ""
         text = encode(kind(product_ids=effect.product_ids, channel=effect.channel, jwt=token))
         world = self._world
-        world.back(world.arrival_ns(), lambda: self._heard(effect.connection, text))
+        # Messages on one socket never overtake each other, however long each takes.
+        self._last_ns = max(self._last_ns, world.arrival_ns())
+        world.back(self._last_ns, lambda: self._heard(effect.connection, text))
 
     def _heard(self, connection: int, text: bytes) -> None:
         if self._session is not None and self._session.connection == connection:

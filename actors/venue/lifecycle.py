@@ -83,6 +83,12 @@ class Lifecycle:
             for order_id, reason in zip(order_ids, reasons, strict=True)
         ]
 
+    def end(self, product_id: str, status: str) -> None:
+        """End every working order of a product at once, as the venue itself may: EXPIRED, FAILED or CANCELLED."""
+        working = [o for o in self._state.orders.everything() if o.product.product_id == product_id and not o.terminal]
+        for order in working:
+            self._matcher.finish(order, status)
+
     def advance(self, now_ns: int) -> None:
         """Do what is due until `now_ns`, each thing at its own time. Time never runs backwards."""
         state = self._state

@@ -1,6 +1,7 @@
 """What arrived at order entry: kept for tests that count requests at the venue's door."""
 
 from collections import deque
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -56,6 +57,10 @@ class RequestLog:
     def entries(self, since_ns: int = 0) -> list[Entry]:
         """Those that arrived at or after `since_ns`."""
         return [entry for entry in self._entries if entry.arrived_ns >= since_ns]
+
+    def newest(self, count: int) -> list[Entry]:
+        """The last `count`, oldest first; fewer where fewer are kept."""
+        return list(islice(reversed(self._entries), count))[::-1]
 
 
 def _texts(values: list[Any]) -> list[str]:

@@ -56,6 +56,8 @@ class FaultStates:
         self._running[key] = fault
         if fault.kind == "halt":
             self._market.halt(fault.target, halted=True)
+        if fault.kind == "end_orders":
+            self._exchange.end_orders(fault.target, str(fault.parameters["status"]), now_ns)
         if fault.kind != "product_state":
             return ""
         spec = self._exchange.spec(fault.target)

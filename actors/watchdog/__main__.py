@@ -21,24 +21,20 @@ import lmdb
 
 from actors.runtime import control_frames
 from actors.runtime.clock import SystemClock
+from actors.runtime.key_file import KeyFileError, read_key
 from actors.runtime.logging import configure, get
 from actors.runtime.pages import EPOCH_FILE, PULSE_FILE, EpochPage, PulsePage
-from actors.runtime.redaction import hide
 from actors.runtime.store_reader import STORE, NoStoreError, open_reader
 from actors.watchdog import core, facts
-from actors.watchdog.core import Settings, Watchdog
-from actors.watchdog.facts import Action, Asked, Event, Known, Listed, Resting, Tick
+from actors.watchdog.core import Settings
+from actors.watchdog.edges import Edges
+from actors.watchdog.facts import CLOCK_S, LIST_S, STORE_S, TICK_S, Asked, Known, Listed, Resting, Tick
 from actors.watchdog.log import LatchLog
-from actors.watchdog.venue import UnreachableError, VenueClient
-from protocol.coinbase.keys import load_key_file
-from protocol.control import ControlRequest, Latch, Reply
+from actors.watchdog.questions import UnreachableError
+from actors.watchdog.venue import VenueClient
+from protocol.control import ControlRequest, Reply
 from protocol.instants import SECOND_NS
-from protocol.orders import IN_DOUBT, OrderState
 
-TICK_S = 0.1
-STORE_S = 0.2
-LIST_S = 10.0
-CLOCK_S = 10.0
 TEXT_LIMIT = 200
 ANSWER_S = 30.0
 REFUSED = 4
@@ -70,20 +66,20 @@ class ProcessHandle:
         self._handle = -1
 
 
-class Process:
-    """Edges around the core: ticks, sockets, the venue, the log."""
+class Process(Edges):
+    """The live edges: ticks, sockets, the venue, the log."""
 
     def __init__(self, args: argparse.Namespace, log: LatchLog, client: VenueClient) -> None:
         self._state_dir: Path = args.state
         self._root_pid: int = args.root_pid
         self._clock = SystemClock()
-        self._epoch = EpochPage(self._state_dir / EPOCH_FILE)
+        self._epoch_page = EpochPage(self._state_dir / EPOCH_FILE)
         self._pulse = PulsePage(self._state_dir / PULSE_FILE)
         self._desk, self._root = ProcessHandle(), ProcessHandle()
-        self._log, self._client = log, client
+        self._client = client
         self._say = get("watchdog")
-        self._settings = Settings(bot=args.bot, signature_ns=(args.token_life + 10) * SECOND_NS)
-        self._core = Watchdog(settings=self._settings)
+        settings = Settings(bot=args.bot, signature_ns=(args.token_life + 10) * SECOND_NS)
+        super().__init__(settings, log, self._epoch_page)
         self._oldest_ns: int | None = None
         late = Reply(code=core.TIMED_OUT, text="no answer")
         self._waiting = control_frames.Waiting(self._asked, ANSWER_S, late)
@@ -92,13 +88,12 @@ class Process:
 
     async def run(self) -> int:
         """Watch until the duty is done."""
-        self._core, actions = core.resumed(self._settings, self._latch(), self._clock.now_ns())
-        self._perform(actions)
-        self._feed(self._tick())  # before anybody can ask: the epoch, and who lives
+        self.resume()
+        self.feed(self._tick())  # before anybody can ask: the epoch, and who lives
         server = await control_frames.serve(self._state_dir / "watchdog.sock", self._waiting)
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self._feed, facts.LeaveAsked())
-        loop.add_signal_handler(signal.SIGUSR1, self._feed, facts.KillSignalled())
+        loop.add_signal_handler(signal.SIGTERM, self.feed, facts.LeaveAsked())
+        loop.add_signal_handler(signal.SIGUSR1, self.feed, facts.KillSignalled())
         self._pulse.stamp("watchdog")
         print(json.dumps({"pid": os.getpid()}), flush=True)  # noqa: T201 - the ready line that the root waits for
         self._start(self._ticks())
@@ -108,31 +103,6 @@ class Process:
         for task in self._tasks:
             task.cancel()
         return 0
-
-    def _latch(self) -> Latch | None:
-        """The latch of the log. If nobody can say what it was, it is killed."""
-        if self._log.damaged:
-            epoch = self._epoch.step("watchdog")
-            reason, now_ns = "the watchdog's log is damaged", self._clock.now_ns()
-            latch = Latch(killed=True, epoch=epoch, reason=reason, by="watchdog", at_ns=now_ns, scope="mine")
-            self._say.critical("log_damaged")
-            self._write(latch)
-            return latch
-        last = self._log.last()
-        if last is not None:
-            self._epoch.restore("watchdog", last.epoch)
-        return last
-
-    def _write(self, latch: Latch) -> None:
-        """A disk that fails keeps nobody from cancelling."""
-        try:
-            self._log.write(latch)
-        except OSError as error:
-            self._say.critical("latch_not_written", error=str(error))
-
-    def _feed(self, event: Event) -> None:
-        self._core, actions = core.step(self._core, event, self._clock.now_ns())
-        self._perform(actions)
 
     def _start(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -151,7 +121,7 @@ class Process:
     async def _ticks(self) -> None:
         while True:
             self._pulse.stamp("watchdog")
-            self._feed(self._tick())
+            self.feed(self._tick())
             await asyncio.sleep(TICK_S)
 
     def _tick(self) -> Tick:
@@ -167,7 +137,7 @@ class Process:
             kill_file=there,
             file_text=_text(flag) if there else "",
             file_ns=_written_ns(flag) if there else 0,
-            epoch=self._epoch.current(),
+            epoch=self._epoch_page.current(),
         )
 
     def _desk_pid(self) -> int:
@@ -186,30 +156,38 @@ class Process:
             await asyncio.sleep(CLOCK_S)
 
     def _asked(self, number: int, request: ControlRequest) -> None:
-        self._feed(Asked(connection=number, request=request))
+        self.feed(Asked(connection=number, request=request))
 
     # --- doing ----------------------------------------------------------------------------------------------------
 
-    def _perform(self, actions: tuple[Action, ...]) -> None:
-        for action in actions:
-            match action:
-                case facts.StepEpoch():
-                    self._epoch.step("watchdog")
-                case facts.Write():
-                    self._write(action.latch)
-                case facts.ReadKnown():
-                    self._start(self._read_known())
-                case facts.TakeList():
-                    self._start(self._take_list(action.number))
-                case facts.Cancel():
-                    self._start(self._cancel(action.venue_order_ids))
-                case facts.Answer():
-                    self._waiting.answer(action.connection, action.reply)
-                case facts.Cry():
-                    self._say.critical(action.event, detail=action.detail)
-                case facts.Leave():
-                    if not self._left.done():
-                        self._left.set_result(None)
+    def now_ns(self) -> int:
+        """The system's clock."""
+        return self._clock.now_ns()
+
+    def read_known(self) -> None:
+        """In a thread of its own."""
+        self._start(self._read_known())
+
+    def take_list(self, number: int) -> None:
+        """In a task of its own."""
+        self._start(self._take_list(number))
+
+    def cancel(self, venue_order_ids: tuple[str, ...]) -> None:
+        """In a task of its own."""
+        self._start(self._cancel(venue_order_ids))
+
+    def answer(self, connection: int, reply: Reply) -> None:
+        """On the socket."""
+        self._waiting.answer(connection, reply)
+
+    def cry(self, event: str, detail: str) -> None:
+        """A CRITICAL line of the log."""
+        self._say.critical(event, detail=detail)
+
+    def leave(self) -> None:
+        """End the process."""
+        if not self._left.done():
+            self._left.set_result(None)
 
     async def _read_known(self) -> None:
         """What the desk's store knows, if it says so in time; the lists do not wait for it."""
@@ -226,7 +204,7 @@ class Process:
         with contextlib.suppress(TimeoutError):
             known = await asyncio.wait_for(read, STORE_S)
             self._oldest_ns = known.oldest_ns
-            self._feed(known)
+            self.feed(known)
 
     async def _take_list(self, number: int) -> None:
         try:
@@ -235,7 +213,7 @@ class Process:
         except Exception as error:  # noqa: BLE001 - whatever it is, the sweep goes on
             self._say.warning("no_list", error=repr(error))
             orders = None
-        self._feed(Listed(number=number, orders=orders))
+        self.feed(Listed(number=number, orders=orders))
 
     async def _cancel(self, ids: tuple[str, ...]) -> None:
         try:
@@ -261,20 +239,11 @@ def known_orders(store: Path, *, began: bool) -> Known:
     except (OSError, lmdb.Error):
         return Known(orders=(), unresolved=None)
     try:
-        states = [s for s in reader.open_orders() if not s.terminal]
+        return facts.known_of(reader.open_orders())
     except (ValueError, lmdb.Error):
         return Known(orders=(), unresolved=None)
     finally:
         reader.close()
-    return Known(
-        orders=tuple(_resting(s) for s in states if s.venue_order_id is not None),
-        unresolved=sum(s.status in IN_DOUBT for s in states),
-        oldest_ns=min((s.created_ns for s in states), default=None),
-    )
-
-
-def _resting(state: OrderState) -> Resting:
-    return Resting(client_order_id=state.client_order_id, venue_order_id=state.venue_order_id or "")
 
 
 def _text(flag: Path) -> str:
@@ -299,10 +268,13 @@ def _written_ns(flag: Path) -> int:
 async def serve(args: argparse.Namespace) -> int:
     """Open what is needed, then watch."""
     configure("watchdog", args.state)
-    text = args.key_file.read_text()
-    hide(text)
+    try:
+        key = read_key(args.key_file)
+    except KeyFileError as error:
+        sys.stderr.write(f"the watchdog does not start: {error}\n")
+        return REFUSED
     log = LatchLog(args.state / "watchdog.log")
-    client = VenueClient(args.rest, load_key_file(text), args.token_life)
+    client = VenueClient(args.rest, key, args.token_life, (args.rate, args.burst))
     try:
         return await Process(args, log, client).run()
     finally:
@@ -319,6 +291,8 @@ def main() -> int:
     parser.add_argument("--bot", required=True, help="prefix of our client order ids, without its dash")
     parser.add_argument("--root-pid", type=int, required=True)
     parser.add_argument("--token-life", type=int, default=120, help="seconds")
+    parser.add_argument("--rate", type=float, default=15.0, help="requests to the venue a second")
+    parser.add_argument("--burst", type=int, default=20, help="requests to the venue at once")
     args = parser.parse_args()
     with (args.state / "watchdog.lock").open("a") as lock:
         try:

@@ -38,7 +38,7 @@ DONE, USAGE, REFUSED, TIMED_OUT = 0, 2, 4, 5
 
 
 class Settings(Value, frozen=True, kw_only=True):
-    """Times in nanoseconds. `signature_ns`: token life plus 10 s."""
+    """Times in nanoseconds. `signature_ns`: token life plus 10 s. `rate_per_s`, `burst`: requests that it may make."""
 
     bot: str
     signature_ns: int = 130 * SECOND_NS
@@ -49,6 +49,8 @@ class Settings(Value, frozen=True, kw_only=True):
     watch_ns: int = SECOND_NS
     answer_ns: int = 10 * SECOND_NS
     frozen_sweeps: int = 3
+    rate_per_s: float = 15.0
+    burst: int = 20
 
 
 class Sweep(Value, frozen=True, kw_only=True):

@@ -1,7 +1,17 @@
 """What the watchdog's core hears from its edges, and what it asks of them. Pure."""
 
+from collections.abc import Iterable
+
 from protocol.base import Value
 from protocol.control import Latch, Reply, Request
+from protocol.orders import IN_DOUBT, OrderState
+
+TICK_S = 0.1
+"""How often the edges look."""
+STORE_S, LIST_S = 0.2, 10.0
+"""How long they wait for the desk's store, and for a whole list."""
+CLOCK_S = 10.0
+"""How often they take the venue's clock over."""
 
 
 class Resting(Value, frozen=True, kw_only=True):
@@ -49,6 +59,20 @@ class Listed(Value, frozen=True, kw_only=True):
 
     number: int
     orders: tuple[Resting, ...] | None
+
+
+def known_of(orders: Iterable[OrderState]) -> Known:
+    """What the desk's store says, from its orders not known terminal. The venue can be asked for those it has named."""
+    states = [s for s in orders if not s.terminal]
+    return Known(
+        orders=tuple(
+            Resting(client_order_id=s.client_order_id, venue_order_id=s.venue_order_id)
+            for s in states
+            if s.venue_order_id is not None
+        ),
+        unresolved=sum(s.status in IN_DOUBT for s in states),
+        oldest_ns=min((s.created_ns for s in states), default=None),
+    )
 
 
 class LeaveAsked(Value, frozen=True, kw_only=True):

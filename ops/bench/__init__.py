@@ -1,7 +1,8 @@
 """Measure this program on this machine, peers and the bare disk in the same run.
 
-Without a NAME every bench runs, about two minutes. Each figure is told with its unit, the bound it is held to and
+Without a NAME every bench runs, about three minutes. Each figure is told with its unit, the bound it is held to and
 whether it holds; exit 1 when one does not. Medians unless the name says otherwise; a busy machine measures itself.
+A figure that cannot be measured here has no number, and a line that says why.
 """
 
 import argparse
@@ -10,7 +11,7 @@ import importlib
 from ops.bench.figures import Bench, Figure
 from ops.cli import add_json
 from ops.exits import Exit
-from ops.output import print_json, print_table, working
+from ops.output import note, print_json, print_table, working
 
 BENCHES = ("messaging", "ingest", "commit", "exit_path", "orders", "footprint", "triggers", "decision")
 """Every bench there is: a module of this package with `run()` and `figures(found)`."""
@@ -32,6 +33,8 @@ def main(args: argparse.Namespace) -> int:
         print_json(figures)
     else:
         print_table(COLUMNS, [_row(figure) for figure in figures])
+        for figure in filter(lambda one: one.note, figures):
+            note(f"{figure.bench} {figure.name}: {figure.note}")
     return Exit.FAILED if any(figure.holds is False for figure in figures) else Exit.DONE
 
 
@@ -44,5 +47,10 @@ def measured(name: str) -> list[Figure]:
 
 
 def _row(figure: Figure) -> tuple[object, ...]:
-    value = f"{figure.value:,.0f}" if abs(figure.value) >= 1000 else f"{figure.value:.4g}"
-    return figure.bench, figure.name, value, figure.unit, figure.bound, WORDS[figure.holds]
+    return figure.bench, figure.name, _text(figure.value), figure.unit, figure.bound, WORDS[figure.holds]
+
+
+def _text(value: float | None) -> str | None:
+    if value is None:
+        return None
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"

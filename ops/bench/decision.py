@@ -22,7 +22,8 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 import supervisor
-from actors.compose.kernel import KernelDesk, KernelPages, World, launch
+from actors.compose.kernel import KernelDesk, World, launch
+from actors.compose.kernel_pages import KernelPages
 from actors.recorder.memory import MemoryStore
 from actors.runtime.clock import VirtualClock
 from actors.strategy.actor import settings as host_settings

@@ -44,7 +44,7 @@ from protocol.journal import CommitRequest
 from protocol.launch import Launch
 from protocol.lifecycle import StoreRecord
 from protocol.orders import Targets
-from protocol.policy import LaneRate, Policy
+from protocol.policy import LaneRate, Mode, Policy
 from protocol.portfolio import Position
 
 BENCH = "exit_path"
@@ -236,7 +236,7 @@ def _settle(state: Path, policy: Policy, rest: str, sockets: str) -> None:
 
 def _keep_books(state: Path, products: tuple[ProductId, ...]) -> None:
     now_ns = SystemClock().now_ns()
-    store = open_installation(state, BOT, now_ns).store
+    store = open_installation(state, BOT, Mode.PAPER, now_ns).store
     edge = RecorderEdge(store, None, background=False)
     edge.bind(Port())
     record = StoreRecord(key=LEDGER_KEY, value=codec.encode_value(_ledger(products, now_ns)))

@@ -4,6 +4,7 @@ Every function raises `BadWire` with the reason. Answers that would be lies when
 are refused as a whole; of a product listing only the bad products are (`decode_products`).
 """
 
+import contextlib
 from collections.abc import Sequence
 from decimal import Decimal
 from itertools import pairwise
@@ -23,6 +24,7 @@ from protocol.coinbase.orders import (
 from protocol.coinbase.rest import (
     Account,
     AccountsPage,
+    BestBidAsk,
     Candle,
     CandlesAnswer,
     ErrorBody,
@@ -159,6 +161,15 @@ def decode_book(raw: bytes) -> ProductBook:
     answer = decode(raw, ProductBook)
     check_book(answer.pricebook)
     return answer
+
+
+def decode_best_quotes(raw: bytes) -> tuple[PriceBook, ...]:
+    """GET /best_bid_ask: the good books. One that is crossed or malformed is left out, and hides no other."""
+    good = []
+    for book in decode(raw, BestBidAsk).pricebooks:
+        with contextlib.suppress(BadWire):
+            good.append(check_book(book))
+    return tuple(good)
 
 
 def check_candle(candle: Candle) -> Candle:

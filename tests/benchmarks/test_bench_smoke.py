@@ -7,14 +7,16 @@ import pytest
 
 import ops.cli
 from ops import bench
-from ops.bench import commit, decision, exit_path, footprint, ingest, messaging, orders, triggers
+from ops.bench import commit, decision, exit_path, footprint, ingest, messaging, orders, peers, triggers
 from ops.bench.figures import at_least, at_most, p50, p99, told
+from ops.bench.peers import NotInstalled
 
 
 def sound(figures):
     figures = list(figures)
     assert figures
-    assert all(math.isfinite(figure.value) and figure.unit for figure in figures)
+    assert all(figure.note if figure.value is None else math.isfinite(figure.value) for figure in figures)
+    assert all(figure.unit for figure in figures)
     assert all((figure.bound == "") is (figure.holds is None) for figure in figures)
     return {figure.name: figure for figure in figures}
 
@@ -66,9 +68,55 @@ def test_percentiles_are_samples():
 
 
 @pytest.mark.slow
-def test_ingest_compares_with_a_bare_client():
+@pytest.mark.timeout(600)
+def test_ingest_compares_with_a_bare_client_and_with_peers_that_keep_books():
     found = sound(ingest.figures(ingest.run(rounds=1)))
     assert found["flooded_bare"].value > 0
+    for peer in ("cryptofeed", "ccxt"):
+        if found[f"flooded_{peer}"].value is None:
+            pytest.skip(found[f"flooded_{peer}"].note)
+        assert found[f"flooded_{peer}"].value > 0
+        assert found[f"flooded_over_{peer}"].holds in (True, False)
+
+
+def ingested(**peers):
+    return {"flooded": {"bare": 7.0, "whole": 10.0} | peers, "paced": {"bare": 1, "whole": 1}, "missing": {}}
+
+
+def test_ours_has_to_need_less_than_each_peer_of_the_same_run():
+    found = sound(ingest.figures(ingested(cryptofeed=10.0, ccxt=10.1)))
+    assert found["flooded_over_cryptofeed"].holds is False
+    assert found["flooded_over_ccxt"].holds is True
+
+
+def test_a_peer_that_cannot_be_installed_is_said_and_never_made_up(monkeypatch, tmp_path, capsys):
+    def cannot(name):
+        raise NotInstalled("no package index could be reached")
+
+    counts, missing = ingest._peers(cannot)
+    assert counts == {}
+    found = ingested() | {"missing": missing}
+    figures = sound(ingest.figures(found))
+    for peer, published in (("cryptofeed", "15 us"), ("ccxt", "43 us")):
+        assert figures[f"flooded_{peer}"].value is None
+        assert f"flooded_over_{peer}" not in figures
+        assert "not measured here: no package index could be reached" in figures[f"flooded_{peer}"].note
+        assert published in figures[f"flooded_{peer}"].note
+    monkeypatch.setattr(bench, "measured", lambda name: list(ingest.figures(found)))
+    assert ops.cli.run(["bench", "ingest", "--state", str(tmp_path)]) == 0
+    out, err = capsys.readouterr()
+    assert "ingest\tflooded_ccxt\t-\t" in out
+    assert "ingest flooded_ccxt: not measured here" in err
+
+
+@pytest.mark.slow
+def test_a_peers_environment_is_made_from_its_lock_or_the_reason_is_told(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(peers, "FOLDER", tmp_path)
+    (tmp_path / "nobody.lock").write_text("no such requirement\n")
+    for _ in range(2):  # what failed once is not taken for made
+        with pytest.raises(NotInstalled, match="Invalid requirement"):
+            peers.interpreter("nobody")
 
 
 @pytest.mark.slow

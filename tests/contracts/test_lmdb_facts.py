@@ -17,6 +17,7 @@ from actors.recorder.store import StoreFailedError
 from actors.runtime.journal_format import CorruptEntryError, seal
 from actors.runtime.store_reader import NoStoreError, open_reader
 from protocol.lifecycle import StoreRecord
+from protocol.policy import Mode
 from tests.support.recorder_driver import Driver, draft, note, request
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -266,7 +267,7 @@ def test_without_a_store_a_reader_says_so(folder):
 
 
 def test_the_journal_is_read_from_any_index(tmp_path):
-    opened = open_installation(tmp_path, "bot", 1)
+    opened = open_installation(tmp_path, "bot", Mode.PAPER, 1)
     Driver(opened.store).deliver(request(1, drafts=3), note(77))
     reader = opened.store
     assert reader.entry(2).draft.seq == 11

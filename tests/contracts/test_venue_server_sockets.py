@@ -255,7 +255,8 @@ def test_filled_comes_twice_first_with_its_old_hold(venue):
     path = SAMPLES / "prod_ws_user_filled_order_twice.json"
     with venue.stream() as stream:
         stream.subscribe("user", signed=True)
-        order_id = venue.place("BTC-USD", "BUY", sor_limit_ioc={"base_size": "0.001", "limit_price": "120000"})
+        through = (Decimal(venue.get("/products/BTC-USD")["price"]) * Decimal("1.05")).quantize(Decimal(1))
+        order_id = venue.place("BTC-USD", "BUY", sor_limit_ioc={"base_size": "0.001", "limit_price": str(through)})
         [*_, first] = stream.user_orders(order_id, "FILLED")
         [second] = stream.user_orders(order_id, "FILLED")
     assert {name for name in first if first[name] != second[name]} == {"outstanding_hold_amount"}

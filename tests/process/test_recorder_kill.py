@@ -11,15 +11,17 @@ import pytest
 
 from actors.recorder.installation import open_installation
 from actors.recorder.recovery import check_whole
+from protocol.policy import Mode
 
 ROOT = Path(__file__).resolve().parents[2]
 CHILD = """
 import sys
 from pathlib import Path
 from actors.recorder.installation import open_installation
+from protocol.policy import Mode
 from tests.support.recorder_driver import Driver, request
 
-opened = open_installation(Path(sys.argv[1]), "bot", 1)
+opened = open_installation(Path(sys.argv[1]), "bot", Mode.PAPER, 1)
 driver = Driver(opened.store)
 number = opened.findings.records
 print("open", flush=True)
@@ -58,7 +60,7 @@ def survive(state, deaths, seed):
     known = set()
     for death in range(deaths):
         known |= killed_at(state, random.randrange(6), random.random() * 0.002)
-        opened = open_installation(state, "bot", 1)
+        opened = open_installation(state, "bot", Mode.PAPER, 1)
         try:
             keys = {record.key for record in opened.store.records("order/")}
             assert known <= keys, f"seed {seed}, death {death}: {sorted(known - keys)} were released, and are gone"

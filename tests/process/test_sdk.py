@@ -9,10 +9,10 @@ import os
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
 
 import pytest
 
+from ops.bench.peers import NotInstalled, environment
 from tests.support.venue_server import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.req("X1"), pytest.mark.timeout(600)]
@@ -104,24 +104,13 @@ SCRIPT = textwrap.dedent(
 )
 
 
-def environment(folder):
-    """The SDK's own interpreter, made once."""
-    python = folder / "bin" / "python"
-    stamp = folder / "installed"
-    if stamp.exists() and stamp.read_text() == SDK:
-        return python
-    subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-    made = subprocess.run([python, "-m", "pip", "install", "-q", SDK], capture_output=True, text=True, check=False)
-    if made.returncode:
-        pytest.skip(f"{SDK} cannot be installed here: {made.stderr.strip().splitlines()[-1]}")
-    stamp.write_text(SDK)
-    return python
-
-
 @pytest.fixture(scope="module")
 def python():
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return environment(cache / "247trader" / "sdk")
+    """The SDK's own interpreter."""
+    try:
+        return environment("sdk", SDK.encode(), ("coinbase.rest", "coinbase.websocket"), SDK)
+    except NotInstalled as error:
+        pytest.skip(f"{SDK} cannot be installed here: {error}")
 
 
 def test_the_official_sdk_trades_unmodified(python, tmp_path):

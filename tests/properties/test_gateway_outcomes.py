@@ -139,7 +139,8 @@ class Outcomes(RuleBasedStateMachine):
             return
         for _ in range(2000):
             open_calls = [c for c in self.room.calls if c.call in self.room.state.flying]
-            if not open_calls and not self.room.state.sleeping and not any(self.room.state.waiting.values()):
+            idle = not any((self.room.state.sleeping, self.room.state.cancels, *self.room.state.waiting.values()))
+            if idle and not open_calls:
                 break
             for call in open_calls:
                 OUTCOMES["good"](self.room, call)

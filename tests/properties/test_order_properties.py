@@ -11,7 +11,7 @@ from actors.order import core
 from actors.order import desk as desks
 from protocol.effects import ClearTimer, Commit, Retire, SetTimer, Spawn, Tell
 from protocol.lifecycle import CommitFailed, Recover, StoreRecord, Wake
-from protocol.market import ProductsKnown
+from protocol.market import FactsWanted, ProductsKnown
 from protocol.orders import (
     TERMINAL,
     CancelAnswered,
@@ -266,6 +266,8 @@ class World:
                 )
             case OrderReported():
                 self.to_desk(message)
+            case FactsWanted():
+                """The product list and the clock are known from the start."""
             case _:
                 self.place(message, fate)
 

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from actors.portfolio.ledger import Ledger, book
+from actors.portfolio.ledger import Least, Ledger, book
 from actors.portfolio.reconcile import compare
 from protocol.lifecycle import Wake
 from protocol.orders import OrderBooked, Side, Status
@@ -32,6 +32,7 @@ FAST = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCh
 SLOW = settings(FAST, max_examples=4000)
 PRICES = st.sampled_from(("97.31", "100", "100.01", "103.7"))
 INCREMENT = D("0.00000001")
+LEAST = Least(increment=INCREMENT, dust_usd=D(0))
 TINY = D("1e-18")  # averages are quotients; everything else is exact
 
 
@@ -161,7 +162,7 @@ def traded(trades):
         held += lots if buys else -lots
         side = Side.BUY if buys else Side.SELL
         fill = fill_record(BTC, side, D(lots) / 10, price, entry_id=f"e{number}", fee=D(fee) / 100)
-        outcomes.append(book(ledger, fill, order(side=side), INCREMENT, TARGETS))
+        outcomes.append(book(ledger, fill, order(side=side), LEAST, TARGETS))
         ledger = outcomes[-1].ledger
     return ledger, outcomes, D(held) / 10
 
@@ -193,10 +194,10 @@ def test_a_position_is_closed_exactly_when_nothing_is_left(trades):
 @FAST
 @given(st.integers(1, 10), st.lists(st.integers(1, 10), max_size=5))
 def test_quantities_are_never_negative_however_much_is_sold(bought, sales):
-    ledger = book(Ledger(), fill_record(size=bought), order(), INCREMENT, TARGETS).ledger
+    ledger = book(Ledger(), fill_record(size=bought), order(), LEAST, TARGETS).ledger
     oversold = D(0)
     for size in sales:
-        done = book(ledger, fill_record(side=Side.SELL, size=size), order(side=Side.SELL), INCREMENT, TARGETS)
+        done = book(ledger, fill_record(side=Side.SELL, size=size), order(side=Side.SELL), LEAST, TARGETS)
         ledger, oversold = done.ledger, oversold + done.oversold
         assert all(p.quantity > 0 for p in ledger.positions)
     left = sum((p.quantity for p in ledger.positions), D(0))

@@ -389,7 +389,7 @@ def paced(rng):
     desk.tell(seen)
     entered = [p.intent.product_id for _ in range(2) for p in told(desk.ask(*a_batch(rng)), PlaceIntent)]
     dust = desk.state.limits.dust_usd
-    held = {p.product_id for p in seen.positions if p.value_usd > dust}
+    held = {p.product_id for p in seen.positions if p.value_usd >= dust}
     assert len(entered) <= min(total, pace["trades_per_day"])
     assert len([p for p in entered if p not in held]) <= new
 

@@ -5,6 +5,8 @@ from msgspec.structs import replace
 
 from actors.portfolio.ledger import Ledger
 from actors.venue.faults import Fault
+from ops.simulate.journal import messages, unsealed
+from ops.simulate.world import Simulation, policy_for
 from protocol import codec
 from protocol.control import Asked, ClearCooldownByHand, Latch, RebuildByHand, ResetPeakByHand
 from protocol.ids import ProductId
@@ -26,16 +28,15 @@ from protocol.risk import (
     TradingState,
 )
 from tests.support.desk_scenes import D, order
-from tests.support.invariants import messages, unsealed
-from tests.support.kernel_desk import Simulation, policy_for
 
 PRODUCTS = ("BTC-USD", "ETH-USD", "SOL-USD")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 
-def running(seconds=20.0):
-    """A desk that trades, its first cycles done."""
+def running(seconds=20.0, **risk):
+    """A desk that trades, its first cycles done; `risk` are limits of the policy that are others."""
     policy = policy_for(PRODUCTS)
+    policy = replace(policy, risk=replace(policy.risk, **risk))
     loop = replace(policy.loop, interval_s=5.0, jitter_pct=0.0)
     simulation = Simulation(5, PRODUCTS, policy=replace(policy, loop=loop))
     simulation.run(seconds)
@@ -156,6 +157,15 @@ def test_a_clock_that_is_off_reduces_until_it_is_measured_right():
     assert "clock_drift" in alerts(simulation)
 
 
+@pytest.mark.req("ST1")
+def test_the_venues_clock_reaches_everybody_who_takes_the_age_of_a_quote():
+    simulation = running()
+    add(simulation, "clock_offset", parameters={"s": 3.0})
+    trips(simulation, "clock", 75)
+    rooms = {name: simulation.desk.node.tree.records[name].shell.state for name in ("portfolio", "orders", "universe")}
+    assert all(abs(room.clock_offset_ns - 3_000_000_000) < 200_000_000 for room in rooms.values()), rooms.keys()
+
+
 def test_a_wall_clock_that_was_set_is_held_against_the_venues_within_five_seconds():
     simulation = running()
     jump = ClockJumped(by_ns=3_600_000_000_000, at_ns=simulation.clock.now_ns())
@@ -202,7 +212,7 @@ def test_a_product_that_the_venue_holds_back_is_refused_alone():
 
 
 def test_three_refused_orders_reduce():
-    simulation = running()
+    simulation = running(spacing_s=0)
     add(simulation, "forbidden", "create_order", for_s=60.0)
     for number, product in enumerate(PRODUCTS):
         by_hand(simulation, product, number)

@@ -6,7 +6,7 @@ import pytest
 
 from config.load import load
 from ops.bench.footprint import PRODUCTS, configuration
-from tests.support.kernel_desk import Simulation
+from ops.simulate.world import Simulation
 
 MOST = 12
 

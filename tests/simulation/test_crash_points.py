@@ -2,7 +2,8 @@
 
 For each transaction: before it is written, and after it is durable but before anybody is told. For each request: when
 it has arrived and the answer will find nobody, and when the answer is back and nobody has taken it. Then a new desk
-starts from what was durable, and lives on until everything is quiet.
+starts from what was durable, and lives on until everything is quiet. An order alone also dies over each message that it
+takes, and right behind each: between its `Place` and the commit, between the commit and the word of it.
 """
 
 from dataclasses import replace
@@ -11,11 +12,13 @@ from random import Random
 
 import pytest
 
+from ops.simulate import moment
+from ops.simulate.journal import OPEN, of_journal, unsealed
+from ops.simulate.moment import at_rest
+from ops.simulate.settled import ledger_totals, venue_totals
 from protocol import codec
 from protocol.orders import OrderState
-from tests.support.invariants import OPEN, at_rest, of_journal, unsealed
 from tests.support.order_lives import LIVES, live
-from tests.support.settled import ledger_totals, venue_totals
 
 SAMPLE = 20
 ROOM_SAMPLE = 2
@@ -28,9 +31,19 @@ def suits(room, death):
 
 
 @cache
-def points(name):
+def passed_by(name):
     """Every point of one undisturbed life."""
     return live(name)
+
+
+def points(name):
+    """Those at which a desk can die."""
+    return [death for death in passed_by(name) if not death.room]
+
+
+def turns(name):
+    """Those at which an order can die over a message, or right behind it."""
+    return [death for death in passed_by(name) if death.room == "order"]
 
 
 def lived(name, death):
@@ -54,8 +67,21 @@ def lived(name, death):
         owner = simulation.desk.node.tree.records.get(f"order:{order.client_order_id}")
         if owner is None or owner.shell is None:
             faults.append(f"{order.client_order_id} is {order.status.value} and has no owner")
+    runs = moment.room(simulation, "orders").runs.values()
+    stuck = [r for r in runs if r.order is None or simulation.store.value(OPEN + r.order.client_order_id) is None]
+    faults += [f"{run.intent.correlation} never came to its end" for run in stuck]
     assert death is None or died(simulation, death), "nobody died there"
     return passed, faults
+
+
+def broken(deaths):
+    """What was wrong after which of these deaths, each in a life of its own."""
+    return {str(one): faults for one in deaths if (faults := lived(*one)[1])}
+
+
+def of_room(room):
+    """Every death of a room in every life."""
+    return [(name, replace(death, room=room)) for name in LIVES for death in points(name) if suits(room, death)]
 
 
 def died(simulation, death):
@@ -81,7 +107,7 @@ def test_a_life_without_a_death_is_in_order(name):
 def test_a_sample_of_deaths_leaves_everything_in_order():
     every = [(name, death) for name in LIVES for death in points(name)]
     chosen = Random(20).sample(every, SAMPLE)
-    assert {str(one): faults for one in chosen if (faults := lived(*one)[1])} == {}
+    assert broken(chosen) == {}
 
 
 @pytest.mark.slow
@@ -90,20 +116,40 @@ def test_a_sample_of_deaths_leaves_everything_in_order():
 def test_every_death_leaves_everything_in_order(name):
     every = points(name)
     print(f"{name}: {len(every)} deaths")
-    assert {str(death): faults for death in every if (faults := lived(name, death)[1])} == {}
+    assert broken((name, death) for death in every) == {}
 
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_a_room_that_dies_leaves_everything_in_order(room):
     """Faults D1, D10 to D14: one room alone ends, the recorder in the middle of a transaction."""
-    every = [(name, replace(death, room=room)) for name in LIVES for death in points(name) if suits(room, death)]
-    chosen = Random(room).sample(every, ROOM_SAMPLE)
-    assert {str(one): faults for one in chosen if (faults := lived(*one)[1])} == {}
+    chosen = Random(room).sample(of_room(room), ROOM_SAMPLE)
+    assert broken(chosen) == {}
+
+
+FIRST_TURNS = 3
+"""What an order takes first: nothing stored, its `Place`, the venue's answer."""
+
+
+@pytest.mark.req("X1")
+@pytest.mark.parametrize("name", ["taken_at_once", "cancel_before_the_answer", "answer_dropped"])
+def test_an_order_may_die_between_its_place_and_the_word_of_its_commit(name):
+    """Faults D12: one request reached the venue at most, and what reached it is owned."""
+    first = [death for death in turns(name) if death.number <= FIRST_TURNS]
+    assert {death.where for death in first} == {"taking", "taken"}
+    assert broken((name, death) for death in first) == {}
+
+
+@pytest.mark.slow
+@pytest.mark.req("X1")
+@pytest.mark.parametrize("name", LIVES)
+def test_an_order_may_die_over_every_message_and_right_behind_it(name):
+    every = turns(name)
+    print(f"{name}: {len(every)} deaths")
+    assert broken((name, death) for death in every) == {}
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("room", ROOMS)
 def test_a_room_may_die_anywhere(room):
-    every = [(name, replace(death, room=room)) for name in LIVES for death in points(name) if suits(room, death)]
-    assert {str(one): faults for one in every if (faults := lived(*one)[1])} == {}
+    assert broken(of_room(room)) == {}

@@ -15,13 +15,14 @@ from actors.recorder.store import StoreFailedError
 from actors.risk.core import RECORD_KEY
 from actors.risk.state import Closed, Entry, Record
 from actors.runtime.mailbox import EVENT_BOUND
+from ops.simulate.journal import messages, unsealed
+from ops.simulate.world import START_NS
 from protocol.control import BanProduct, DriftFound, Latch, PauseEntries
 from protocol.decisions import NoTrade
-from protocol.instants import HOUR_NS
+from protocol.instants import DAY_NS, HOUR_NS
 from protocol.risk import Reason, TradingState
 from protocol.strategy import CycleRecord
 from tests.support.desk_scenes import D
-from tests.support.invariants import messages, unsealed
 from tests.support.refusal_desk import MAJORS, MOVING, RefusalDesk, moving
 
 AT_ONCE = {
@@ -110,7 +111,7 @@ def a_product_held_back():
 
 @scene(Reason.REJECTION_BURST, Reason.COOLDOWN)
 def refused_orders():
-    desk = running()
+    desk = running(overrides=AT_ONCE)
     desk.fault("forbidden", "create_order", for_s=60.0)
     for product in ("ETH-USD", *MAJORS):  # the second one of them finds the cooldown of the first
         desk.order(product)
@@ -238,7 +239,7 @@ def an_order_that_filled_for_too_much():
 @scene(Reason.POSITION_SIZE_TOO_SMALL, Reason.STRATEGY_CAP, Reason.POSITION_CAP, Reason.SHORTING_DISALLOWED)
 def sizes_that_do_not_fit():
     desk = running()
-    for usd in (5, 900, 3000):
+    for usd in (20, 900, 3000):
         assert desk.order("BTC-USD", usd).code != 0
     assert desk.sell("BTC-USD", D("0.001")).code != 0
     return desk
@@ -246,7 +247,7 @@ def sizes_that_do_not_fit():
 
 @scene(Reason.THEME_CAP)
 def a_theme_that_is_full():
-    desk = running(overrides={"risk.max_per_theme_pct.LAYER1": "4"})
+    desk = running(overrides={**AT_ONCE, "risk.max_per_theme_pct.LAYER1": "4"})
     desk.buy("ETH-USD", 250)
     desk.order("BTC-USD", 250)
     return desk
@@ -348,7 +349,7 @@ def an_hours_entries():
 
 @scene(Reason.LOSS_STREAK_COOLDOWN)
 def three_losses():
-    desk = running()
+    desk = running(overrides=AT_ONCE)
     for product in MAJORS:
         size = desk.buy(product)
         assert desk.sell(product, size).code == 0
@@ -359,7 +360,7 @@ def three_losses():
 
 @scene(Reason.PENDING_BUY_EXISTS)
 def a_purchase_that_rests():
-    desk = running()
+    desk = running(overrides=AT_ONCE)
     assert desk.order("ETH-USD", resting=True).code == 0
     desk.run(2.0)
     desk.order("ETH-USD")
@@ -371,6 +372,7 @@ def adds():
     pyramids = {
         "risk.allow_pyramiding": "true",
         "position_sizing.allow_pyramiding": "true",
+        "position_sizing.max_pyramid_positions": "1",
         "risk.pyramid_cooldown_seconds": "20",
     }
     desk = running(overrides={**AT_ONCE, **pyramids})
@@ -394,16 +396,15 @@ def a_quiet_market():
 
 @scene(NoTrade.NO_PROPOSALS)
 def nothing_convinces():
-    desk = moving({"strategy.min_conviction_to_propose": "0.51"}, coins=MOVING[1:])
+    small = {"triggers.regime_thresholds.chop.pct_change_15m": "0.4", "circuit_breakers.enable_atr_filter": "false"}
+    desk = moving(small, coins=())  # the majors' moves are triggers then, and none of them is enough for an entry
     desk.refuses("rules_engine_no_proposals")
     return desk
 
 
 @scene(NoTrade.ORDERS_PENDING)
 def a_coin_that_is_being_bought():
-    desk = moving(LATE, coins=MOVING[:1])
-    desk.run(10.0)
-    assert desk.order(MOVING[0], resting=True).code == 0
+    desk = moving(coins=MOVING[:1])
     desk.refuses("open_orders_pending", 40)
     return desk
 
@@ -413,6 +414,13 @@ def no_order_can_be_made():
     desk = moving(coins=MOVING[:1])
     desk.venue.exchange.set_product(MOVING[0], desk.clock.now_ns(), base_max_size=D("0.01"))
     desk.run(15.0)
+    return desk
+
+
+@scene(NoTrade.WEEKEND)
+def a_day_that_is_skipped():
+    desk = RefusalDesk(overrides={"loop.skip_weekends": "true"}, start_ns=START_NS + 3 * DAY_NS)
+    desk.refuses("weekend")
     return desk
 
 
@@ -441,6 +449,14 @@ def files_that_say_something_else():
     desk = running()
     desk.ask(DriftFound(by="root", running="one", found="another"))
     desk.refuses("config_drift")
+    return desk
+
+
+@scene(Reason.GOVERNANCE)
+def a_live_run_that_governance_has_stopped():
+    desk = RefusalDesk(live=False)
+    desk.run(15.0)
+    assert desk.order("BTC-USD").code != 0
     return desk
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from ops.simulate.world import Simulation, shipped
 from protocol.strategy import Regime
-from tests.support.kernel_desk import Simulation, shipped
 
 WITHIN_S = 60
 

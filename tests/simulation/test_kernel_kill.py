@@ -6,14 +6,12 @@ import pytest
 from msgspec.structs import replace
 
 from actors.venue.in_kernel import USER, Habits
+from ops.simulate.journal import of_journal
+from ops.simulate.moment import at_rest
+from ops.simulate.world import Simulation, brisk
 from protocol.control import NO_LATCH, Latch
-from protocol.ids import ProductId
-from protocol.orders import Side, Step, StepKind
-from protocol.risk import OperatorOrder, TradingState
-from tests.support.invariants import at_rest, of_journal
-from tests.support.kernel_desk import Simulation
-from tests.support.order_lives import BTC, quiet_venue
-from tests.support.storms import brisk
+from protocol.risk import TradingState
+from tests.support.order_lives import BTC, quiet_venue, resting_order
 
 
 def armed():
@@ -23,18 +21,7 @@ def armed():
 
 
 def ask(simulation, number, price="99000.00"):
-    order = OperatorOrder(
-        correlation=f"hand/{number}",
-        product_id=ProductId(BTC),
-        side=Side.BUY,
-        base_size=Decimal("0.0003"),
-        quote_size=None,
-        steps=(Step(kind=StepKind.LIMIT, limit_price=Decimal(price), post_only=True),),
-        by="test",
-        drill=False,
-        reply_to="control",
-    )
-    simulation.tell("risk", order)
+    simulation.tell("risk", resting_order(number, Decimal(price)))
 
 
 def kill(simulation):

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from actors.venue.synthetic_plant import scenario_of
-from tests.support.invariants import at_rest, of_journal, same_trace
-from tests.support.kernel_desk import Simulation
-from tests.support.settled import ledger_totals, venue_totals
+from ops.simulate.journal import of_journal
+from ops.simulate.lookback import same_trace
+from ops.simulate.moment import at_rest
+from ops.simulate.settled import ledger_totals, venue_totals
+from ops.simulate.world import Simulation
 
 MINUTES_S = 600.0
 ROOT = Path(__file__).resolve().parents[2]

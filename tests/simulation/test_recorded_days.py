@@ -17,14 +17,14 @@ import pytest
 from msgspec.structs import replace
 
 from config.load import load
+from ops.simulate.journal import OPEN, messages, of_journal, unsealed
+from ops.simulate.world import START_NS
 from protocol import codec
 from protocol.instants import SECOND_NS
 from protocol.journal import EntryKind
 from protocol.orders import OrderState, Side
 from protocol.risk import Alert, Decision
 from protocol.strategy import CycleRecord, Regime
-from tests.support.invariants import OPEN, messages, of_journal, unsealed
-from tests.support.kernel_desk import START_NS
 from tests.support.recorded_days import Witness, recorded
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -3,12 +3,13 @@
 import pytest
 
 from actors.risk import gates
+from ops.simulate.journal import messages, of_journal, unsealed
+from ops.simulate.moment import at_rest
+from ops.simulate.world import Simulation
 from protocol.control import Asked, BanProduct, UnbanProduct
 from protocol.orders import Side
 from protocol.risk import Alert, Decision, Reason
 from protocol.strategy import CycleRecord, Regime, RegimeChanged
-from tests.support.invariants import at_rest, messages, of_journal, unsealed
-from tests.support.kernel_desk import Simulation
 from tests.support.universe_rig import week
 
 PRODUCTS = ("BTC-USD", "ETH-USD", "DOGE-USD")
@@ -88,4 +89,4 @@ def test_a_crash_blocks_entries_in_the_cycle_that_sees_it_and_is_journalled():
     assert {Reason.REGIME_CRASH, Reason.INSUFFICIENT_UNIVERSE} <= codes
     simulation.run(30.0)
     assert entries(simulation) == before
-    assert [a.kind for a in said(simulation, Alert)].count("insufficient_universe") == 1
+    assert [a.kind for a in said(simulation, Alert)].count("empty_universe") == 1

@@ -5,11 +5,11 @@ from decimal import Decimal
 
 import pytest
 
+from ops.simulate.journal import messages, unsealed
+from ops.simulate.world import Simulation
 from protocol.control import Asked, SupposeByHand, Why
 from protocol.orders import Side
 from protocol.risk import WhatIf, WhatIfJudged
-from tests.support.invariants import messages, unsealed
-from tests.support.kernel_desk import Simulation
 
 PRODUCTS = ("BTC-USD", "ETH-USD", "SOL-USD")
 

@@ -32,18 +32,20 @@ from tests.support.desk_scenes import (
     limits,
     listed,
     noted,
+    periods,
     policy,
     products_known,
     proposal,
     quote,
     records,
     told,
+    universe_view,
     view,
 )
 
 
 class RiskDesk:
-    """The risk room, ready to trade: latch heard, reconciled, every quote fresh, every product online."""
+    """The risk room, ready to trade: latch heard, reconciled, all quotes fresh, all products eligible."""
 
     def __init__(self, *, ready: bool = True, **changes: Any) -> None:
         self.now, self.state = NOON_NS, Risk(limits=limits(**changes))
@@ -52,8 +54,9 @@ class RiskDesk:
         if ready:
             self.get_ready()
 
-    def get_ready(self, *, quoted: bool = True) -> None:
-        self.tell(epoch(), products_known(), health(), view())
+    def get_ready(self, *, quoted: bool = True, nav: Any = 10_000) -> None:
+        account = view(nav, periods=periods(nav, nav, nav))
+        self.tell(epoch(), products_known(), health(), account, universe_view(at_ns=self.now))
         if quoted:
             self.fresh()
 
@@ -115,7 +118,7 @@ class Books:
     """The portfolio room over a recorder that remembers keys: a step with a refused commit never happened."""
 
     def __init__(self, **changes: Any) -> None:
-        self.settings = replace(portfolio_settings(policy()), **changes)
+        self.settings = replace(portfolio_settings(policy(), "c"), **changes)
         self.now, self.state = NOON_NS, Portfolio(settings=self.settings)
         self.durable: dict[str, StoreRecord] = {}
         self.disk_fails = False

@@ -32,7 +32,7 @@ from protocol.orders import (
 from protocol.policy import Policy
 from protocol.portfolio import ExitWanted, FillApplied, PnlPeriods, PortfolioView, Position
 from protocol.risk import Alert, EpochChanged, Gate, OperatorOrder, RiskView, TradingState
-from protocol.strategy import Regime, TradeProposal, Trigger, UniverseView
+from protocol.strategy import Asset, Regime, TradeProposal, Trigger, UniverseView
 from protocol.venue import AccountsListed, Balance, FillRecord, FillsListed, VenueHealth
 
 M = TypeVar("M", bound=Message)
@@ -48,8 +48,10 @@ TARGETS = Targets(stop_loss_pct=D(10), take_profit_pct=D(12), max_hold_s=72 * 36
 
 @cache
 def policy() -> Policy:
-    """The shipped policy of the embedded profile, by the real loader."""
-    return load(Path(__file__).resolve().parents[2] / "config", profile="embedded").policy
+    """The shipped policy of the embedded profile on PAPER, by the real loader."""
+    return load(
+        Path(__file__).resolve().parents[2] / "config", profile="embedded", overrides={"app.mode": "PAPER"}
+    ).policy
 
 
 def limits(**changes: Any) -> Limits:
@@ -78,6 +80,21 @@ def quote(product: str = BTC, bid: str = "99.99", ask: str = "100.01", **changes
     return replace(parts, **changes)
 
 
+def asset(product: str = BTC, **changes: Any) -> Asset:
+    """An eligible product; the majors are tier 1."""
+    parts = Asset(
+        product_id=ProductId(product),
+        tier=1 if product in {BTC, ETH, SOL} else 2,
+        theme="OTHER",
+        bid=D("99.99"),
+        ask=D("100.01"),
+        spread_bps=2.0,
+        depth_usd=2_000_000.0,
+        volume_24h_usd=100_000_000.0,
+    )
+    return replace(parts, **changes)
+
+
 def universe_view(**changes: Any) -> UniverseView:
     parts = UniverseView(
         at_ns=NOON_NS,
@@ -85,7 +102,7 @@ def universe_view(**changes: Any) -> UniverseView:
         regime_confidence=0.8,
         trend_pct=0.0,
         volatility_pct=50.0,
-        eligible=(),
+        eligible=tuple(asset(product) for product in PRODUCTS),
         excluded=(),
     )
     return replace(parts, **changes)

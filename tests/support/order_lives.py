@@ -7,14 +7,17 @@ nothing but the script decides what is tried; every room is there and does what 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cache
+from functools import cache, partial
 from random import Random
+from typing import Any
 
 from msgspec.structs import replace
 
 from actors.recorder.store import StoreFailedError
 from actors.runtime.clock import VirtualClock
 from actors.runtime.journal_format import unseal
+from actors.runtime.port import Failure
+from actors.runtime.shell import Shell
 from actors.venue.candles import Series
 from actors.venue.catalogue import LISTINGS, specs
 from actors.venue.core import Exchange
@@ -24,17 +27,18 @@ from actors.venue.lag import Unpleasantness
 from actors.venue.market_records import Record, RecordedMarket
 from actors.venue.server_venue import Venue
 from actors.venue.synthetic_plant import Past, make_past
+from ops.simulate.settled import quiet
+from ops.simulate.world import START_NS, TOKEN_LIFE_S, Simulation, key, policy_for
+from protocol.base import Effects, Message
 from protocol.ids import ClientOrderId, ProductId
 from protocol.instants import SECOND_NS
 from protocol.orders import CancelOrder, Intent, PlaceIntent, Purpose, Side, Step, StepKind, Targets
-from tests.support.kernel_desk import START_NS, Simulation, key, policy_for
+from protocol.risk import OperatorOrder
 
 BTC = "BTC-USD"
 D = Decimal
 BIDS = ((D("100000.00"), D("0.5")), (D("99990.00"), D(5)))
 ASKS = ((D("100010.00"), D("0.5")), (D("100020.00"), D(5)))
-TOKEN_LIFE_S = 10
-"""Shorter than the shipped one, so that an order which never arrived is given up within the test's patience."""
 SETTLED_S = 40 + TOKEN_LIFE_S
 CALM_S = 7
 """So long must it be quiet: a reconciliation lies in between."""
@@ -134,6 +138,21 @@ def cancel_all(simulation: Simulation) -> None:
     simulation.tell("orders", CancelOrder(client_order_id=ClientOrderId("*"), reason="operator"))
 
 
+def resting_order(number: int, price: Decimal, *, drill: bool = False) -> OperatorOrder:
+    """A small purchase that people ask for, to rest at `price` as a maker."""
+    return OperatorOrder(
+        correlation=f"hand/{number}",
+        product_id=ProductId(BTC),
+        side=Side.BUY,
+        base_size=D("0.0003"),
+        quote_size=None,
+        steps=(Step(kind=StepKind.LIMIT, limit_price=price, post_only=True),),
+        by="test",
+        drill=drill,
+        reply_to="control",
+    )
+
+
 Script = tuple[tuple[float, Act], ...]
 BUY = intent("buy", Side.BUY, replace(MAKER, ttl_s=60.0))
 MUTE = posted(Fault(kind="ws_mute", target="user", for_s=4.0))
@@ -183,6 +202,9 @@ class Death:
     Before: nothing of the transaction is written. After: it is durable, and nobody was told. Arrived: the venue acts,
     the answer finds nobody. Answered: the answer is back at the process, and nobody took it. `room`: only this actor
     ends there (`order`: every order), and is restarted as its supervisor decides; empty: the whole desk.
+
+    Of an order alone: `taking` the nth message that any order takes, which is in its hand then; `taken`: right behind
+    it, with what it sent on its way (its commit, too) and before anybody else has a turn.
     """
 
     where: str
@@ -194,13 +216,18 @@ class BrokenError(Exception):
     """What a room dies of."""
 
 
+Handle = Callable[[Any, Message, int], tuple[Any, Effects]]
+
+
 class Witness:
-    """Counts transactions and order-entry traffic; at the chosen point it ends the desk."""
+    """Counts transactions, order entry and what orders take; at the chosen point it ends the desk, or a room."""
 
     def __init__(self, simulation: Simulation, death: Death | None) -> None:
         self._simulation = simulation
         self._death = death
-        self._counts = {"before": 0, "after": 0, "arrived": 0, "answered": 0}
+        self._counts = {"before": 0, "after": 0, "arrived": 0, "answered": 0, "taking": 0, "taken": 0}
+        self._followed: list[Shell] = []
+        self._took: Shell | None = None
         self._dying = False
         self._room = death.room if death is not None else ""
         self._known = simulation.store.head().index
@@ -260,6 +287,28 @@ class Witness:
     def _step(self) -> None:
         if self._dying:
             raise DeathError
+        self._follow()
+        shell, self._took = self._took, None
+        if shell is not None and not shell.ended:
+            self.seen.append(Death("taken", self._counts["taken"] + 1, "order"))
+            if self._reached("taken"):
+                shell.actor_ref.tell(Failure(BrokenError("taken")))
+                shell.turn(0, 0)
+
+    def _follow(self) -> None:
+        """Watch each incarnation of an order from its first message on."""
+        for name, record in self._simulation.desk.node.tree.records.items():
+            shell = record.shell
+            if shell is not None and name.startswith("order:") and not any(shell is one for one in self._followed):
+                self._followed.append(shell)
+                shell.step = partial(self._take, shell, shell.step)
+
+    def _take(self, shell: Shell, step: Handle, state: Any, message: Message, now_ns: int) -> tuple[Any, Effects]:
+        self.seen.append(Death("taking", self._counts["taking"] + 1, "order"))
+        if self._reached("taking"):
+            raise BrokenError(type(message).__name__)
+        self._took = shell
+        return step(state, message, now_ns)
 
 
 def armed() -> Simulation:
@@ -293,13 +342,6 @@ def live(name: str, death: Death | None = None, look: Act = lambda _: None) -> l
             break
     witness.leave()
     return witness.seen
-
-
-def quiet(simulation: Simulation) -> bool:
-    """No order is open, on disk or at the venue; whatever filled is booked."""
-    live_ones = simulation.venue.exchange.open_orders(USER)
-    booked = simulation.store.records("portfolio/fill/")
-    return not simulation.store.records("order/") and not live_ones and len(booked) == len(simulation.fills())
 
 
 def _pass(simulation: Simulation, until_ns: int, look: Act) -> None:

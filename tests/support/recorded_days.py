@@ -18,9 +18,9 @@ from actors.venue.synthetic_plant import Past, make_past
 from actors.venue.tape_files import tape_files
 from actors.venue.tape_market import TapeMarket, listings_of
 from actors.venue.tape_source import MarketSource, parse_market
+from ops.simulate.settled import venue_totals
+from ops.simulate.world import SECOND_NS, Simulation, key
 from protocol.policy import Policy
-from tests.support.kernel_desk import SECOND_NS, Simulation, key
-from tests.support.settled import venue_totals
 
 CASH = {"USD", "USDC"}
 SEED = 1

@@ -16,16 +16,17 @@ from actors.venue.in_kernel import USER, synthetic_venue
 from actors.venue.server_venue import Venue
 from actors.venue.synthetic_plant import scenario_of
 from config.load import load
+from ops.simulate.world import START_NS, Simulation, key
 from protocol import codec
 from protocol.control import Asked, PlaceByHand, Reply
 from protocol.lifecycle import StoreRecord
 from protocol.orders import Side
+from protocol.policy import Mode
 from protocol.policy_strategy import StrategyRow
 from protocol.portfolio import PortfolioView
 from protocol.risk import Decision, GateChanged, RiskView
 from protocol.strategy import CycleRecord
 from tests.support import ill_strategies
-from tests.support.kernel_desk import Simulation, key
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 MAJORS = ("BTC-USD", "ETH-USD", "SOL-USD")
@@ -38,7 +39,7 @@ class RefusalDesk(Simulation):
     """A desk on the synthetic market of `products`, its policy loaded with an operator's `overrides`.
 
     `wallet`: what the account holds instead of its opening cash. `own`: the class of `ill_strategies` that decides
-    instead of the shipped strategies.
+    instead of the shipped strategies. `live`: the mode is LIVE, by its name alone, and whether governance allows it.
     """
 
     def __init__(
@@ -49,16 +50,20 @@ class RefusalDesk(Simulation):
         seed: int = 5,
         wallet: Mapping[str, Decimal] | None = None,
         own: str = "",
+        live: bool | None = None,
+        start_ns: int = START_NS,
     ) -> None:
         policy = load(CONFIG, profile="embedded", overrides={"app.mode": "PAPER", **(overrides or {})}).policy
         tiers = tuple(
             replace(row, products=tuple(p for p in row.products if p in products)) for row in policy.universe.tiers
         )
         policy = replace(policy, universe=replace(policy.universe, tiers=tiers))
+        if live is not None:
+            policy = replace(policy, mode=Mode.LIVE, read_only=False, live_trading_enabled=live)
         if own:
             policy = replace(policy, strategy=replace(policy.strategy, strategies=(_row(own),)))
         make = partial(_venue, seed=seed, products=products, wallet=wallet or {})
-        super().__init__(seed, products, make=make, policy=policy)
+        super().__init__(seed, products, make=make, policy=policy, start_ns=start_ns)
         self._said: set[str] = set()
         self._next = 1
 

@@ -60,7 +60,7 @@ def recorder(store: Store) -> Role[None]:
     def step(state: None, message: Message, now_ns: int) -> tuple[None, Effects]:
         match message:
             case Load():
-                found = sorted((k, v) for k, v in store.records.items() if k.startswith(message.prefix))
+                found = sorted((k, v) for k, v in store.records.items() if k.startswith(message.prefixes))
                 records = tuple(StoreRecord(key=k, value=v) for k, v in found)
                 return None, (Tell(to=message.reply_to, message=Recover(records=records)),)
             case Append():
@@ -128,7 +128,7 @@ def members(store: Store, heard: list[Message], *, recorder_pump: str = "core") 
         Member(child=Child(name="witness", group="core"), role=lambda _: witness(heard)),
         Member(
             child=Child(name="ledger", group="core"),
-            role=lambda _: Role(ledger, Sum, (Add, Urgent), store_prefix="ledger/"),
+            role=lambda _: Role(ledger, Sum, (Add, Urgent), store_prefixes=("ledger/",)),
         ),
         Member(child=Child(name="front", group="core"), role=lambda _: Role(front, lambda: 0, (Add, Urgent))),
     )

@@ -455,10 +455,10 @@ def test_risk_profile_sets_conviction_sizes_caps_and_minimum(name, conviction, s
 
 
 def test_environment_profile_and_operator_lie_over_the_risk_profile(folder):
-    (folder / "profiles" / "mine.yaml").write_text("policy: {strategy: {min_conviction_to_propose: 0.5}}")
-    assert load(folder, profile="mine").policy.strategy.min_conviction == 0.5
-    over = {"strategy.min_conviction_to_propose": "0.45"}
-    assert load(folder, profile="mine", overrides=over).policy.strategy.min_conviction == 0.45
+    (folder / "profiles" / "mine.yaml").write_text("policy: {strategy: {min_conviction_to_propose: 0.45}}")
+    assert load(folder, profile="mine").policy.strategy.min_conviction == 0.45
+    over = {"strategy.min_conviction_to_propose": "0.42"}
+    assert load(folder, profile="mine", overrides=over).policy.strategy.min_conviction == 0.42
 
 
 def test_file_value_that_the_risk_profile_overrules_is_told(folder):

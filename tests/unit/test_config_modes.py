@@ -13,6 +13,7 @@ import yaml
 
 import ops.cli
 import supervisor
+from actors.risk.actor import limits
 from config.load import ConfigError, load
 from protocol.policy import Mode
 
@@ -61,6 +62,19 @@ def test_only_three_words_in_the_files_together_open_the_way_to_real_orders(fold
     assert policy.mode is Mode(mode or "DRY_RUN")
     assert policy.read_only is (mode != "LIVE")
     assert policy.live_trading_enabled is (enabled is True)
+
+
+@pytest.mark.req("M1")
+def test_a_run_that_is_under_way_may_lose_the_word_of_governance_and_then_buys_no_more(folder):
+    put(folder, {**OPENED, "policy:governance.live_trading_enabled": False})
+    with pytest.raises(ConfigError):
+        load(folder)
+    assert not limits(load(folder, under_way=True).policy).live_enabled
+    put(folder, OPENED)
+    assert limits(load(folder, under_way=True).policy).live_enabled
+    put(folder, {"app:exchange.read_only": True})
+    with pytest.raises(ConfigError):
+        load(folder, under_way=True)
 
 
 LAYERS = {

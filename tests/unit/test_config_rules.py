@@ -13,7 +13,13 @@ from config.load import ConfigError, load
 SHIPPED = Path(__file__).resolve().parents[2] / "config"
 GONE = object()
 LIVE = {"app:app.mode": "LIVE", "app:exchange.read_only": False, "policy:governance.live_trading_enabled": True}
-BOTH_PYRAMIDS = {"policy:risk.allow_pyramiding": True, "policy:position_sizing.allow_pyramiding": True}
+BOTH_PYRAMIDS = {
+    "policy:risk.allow_pyramiding": True,
+    "policy:position_sizing.allow_pyramiding": True,
+    "policy:position_sizing.max_pyramid_positions": 1,
+}
+NO_RSI = {"signals:triggers.reversal_confirm.rsi_cross_up_50": False}
+PYRAMID_COUNT = "risk.allow_pyramiding, position_sizing.max_pyramid_positions"
 POLICY, APP, UNIVERSE, SIGNALS, STRATEGIES = (
     *("policy.yaml", "app.yaml", "universe.yaml", "signals.yaml", "strategies.yaml"),
 )
@@ -24,6 +30,7 @@ BAND = (
     "risk.max_tier_position_pct.tier1, risk.max_per_theme_pct, regime.chop.position_size_multiplier"
 )
 CONVICTION = "strategy.min_conviction_to_propose, strategy.conviction_weights"
+FOUND_COUNTS = ", ".join(f"universe.dynamic_config.tier{tier}_max_symbols" for tier in (1, 2, 3))
 NUMBERED = [
     # rule, what is changed, and of the refusal: file, key, value, rule
     (1, {"signals": GONE}, SIGNALS, "(file)", "unreadable", "cannot be read"),
@@ -46,6 +53,14 @@ NUMBERED = [
     (
         *(2, {**BOTH_PYRAMIDS, "policy:risk.max_adds_per_asset_per_day": 0}, POLICY),
         *("risk.allow_pyramiding, risk.max_adds_per_asset_per_day", "true, 0", "without an add a day"),
+    ),
+    (
+        *(2, {"policy:position_sizing.max_pyramid_positions": 1}, POLICY, PYRAMID_COUNT, "false, 1"),
+        "exactly where pyramiding is allowed",
+    ),
+    (
+        *(2, {**BOTH_PYRAMIDS, "policy:position_sizing.max_pyramid_positions": 0}, POLICY, PYRAMID_COUNT, "true, 0"),
+        "exactly where pyramiding is allowed",
     ),
     (3, {"policy:risk.take_profit_pct": 10}, POLICY, "risk.take_profit_pct, risk.stop_loss_pct", "10, 10", "beyond"),
     (3, {"policy:risk.stop_loss_pct": 100}, POLICY, "risk.stop_loss_pct", "100", "out of range"),
@@ -122,7 +137,10 @@ NUMBERED = [
         *("execution.maker_first_min_ttl_sec, execution.maker_max_ttl_sec", "31, 30", "than the longest life"),
     ),
     *(
-        (16, {f"policy:risk.{key}": 0}, POLICY, f"risk.{key}", "0", "must be ≥ 1")
+        (
+            *(16, {f"policy:risk.{key}": 0}, POLICY, f"risk.per_symbol_cooldown_enabled, risk.{key}", "true, 0"),
+            "needs its minutes",
+        )
         for key in (
             *("per_symbol_cooldown_win_minutes", "per_symbol_cooldown_loss_minutes", "per_symbol_cooldown_after_stop"),
         )
@@ -186,8 +204,20 @@ NUMBERED = [
         *("tiers, universe.min_eligible_assets", "14, 15", "fewer products than must be eligible"),
     ),
     (
+        *(21, {"policy:circuit_breakers.min_eligible_assets": 15}, UNIVERSE),
+        *("tiers, circuit_breakers.min_eligible_assets", "14, 15", "fewer products than must be eligible"),
+    ),
+    (
         *(21, {"universe:universe.max_universe_size": 13}, UNIVERSE),
         *("tiers, universe.max_universe_size", "14, 13", "more products than the universe may"),
+    ),
+    (
+        *(21, {"universe:universe.method": "dynamic_discovery", "universe:universe.max_universe_size": 29}, UNIVERSE),
+        *(f"{FOUND_COUNTS}, universe.max_universe_size", "30, 29", "may find more products than the universe may hold"),
+    ),
+    (
+        *(21, {"universe:universe.method": "dynamic_discovery", "universe:universe.min_eligible_assets": 31}, UNIVERSE),
+        *(f"{FOUND_COUNTS}, universe.min_eligible_assets", "30, 31", "may find fewer products than must be eligible"),
     ),
     (
         *(21, {"universe:universe.refresh_interval_hours": 2}, UNIVERSE),
@@ -218,11 +248,31 @@ NUMBERED = [
     ),
     (
         *(26, {"signals:triggers.min_trigger_score": 0.43}, SIGNALS, "triggers.min_trigger_score", "0.43"),
-        "price_move reaches only 0.42",
+        "in bear price_move reaches only 0.42",
     ),
     (
         *(26, {"signals:triggers.min_trigger_confidence": 0.71}, SIGNALS, "triggers.min_trigger_confidence", "0.71"),
-        "price_move reaches only 0.7",
+        "in bear price_move reaches only 0.7,",
+    ),
+    (
+        *(26, {"signals:triggers.min_trigger_score": 0.3}, SIGNALS, "triggers.min_trigger_score", "0.3"),
+        "in chop reversal reaches only 0.25",
+    ),
+    (
+        *(26, {"policy:regime.chop.signal_confidence_boost": -0.5}, SIGNALS),
+        *("triggers.min_trigger_confidence", "0.5", "in chop breakout reaches only 0.3"),
+    ),
+    (
+        *(26, {"policy:regime.bear.signal_confidence_boost": -1}, POLICY),
+        *(CONVICTION, "0.4", "in bear price_move reaches only 0.3"),
+    ),
+    (
+        *(26, {"policy:triggers.min_score": 0.3}, POLICY, "triggers.min_score", "0.3"),
+        "in chop reversal reaches only 0.25",
+    ),
+    (
+        *(26, {"signals:triggers.reversal_confirm.higher_low_vs_prev": False, **NO_RSI}, POLICY),
+        *("strategy.reversal_confirmation.min_required", "3", "only 2 signs are looked at"),
     ),
     (26, {"policy:profiles.conservative.min_conviction": 0.52}, POLICY, CONVICTION, "0.52", "reaches only 0.51"),
     (
@@ -231,7 +281,22 @@ NUMBERED = [
     ),
 ]
 
+DYNAMIC = {"universe:universe.method": "dynamic_discovery"}
+FINDS = "universe.dynamic_config"
+
 OURS = [
+    (
+        *({"policy:rate_limits.kill_sweep.rate": 4.9}, POLICY, "rate_limits.kill_sweep.rate", "4.9"),
+        "a kill needs at least 5",
+    ),
+    (
+        *({"policy:rate_limits.kill_sweep.burst": 4}, POLICY, "rate_limits.kill_sweep.burst", "4"),
+        "a kill needs at least 5",
+    ),
+    (
+        *({"signals:triggers.trend_filter.min_slope_by_regime": {"crash": 1}}, SIGNALS),
+        *("triggers.trend_filter.min_slope_by_regime.crash", "1", "there are bull, chop, bear"),
+    ),
     # what is changed, and of the refusal: file, key, value, rule
     (
         *({"universe:tiers.tier_1_core.force_eligible_symbols": ["DOGE-USD"]}, UNIVERSE),
@@ -252,6 +317,20 @@ OURS = [
     ),
     (
         *({"universe:tiers.tier_2.constraints.max_allocation_pct": 0}, UNIVERSE),
+        *("tiers.tier_2.constraints.max_allocation_pct", "0", "needs an allocation"),
+    ),
+    (
+        *({**DYNAMIC, f"universe:{FINDS}.tier2_min_volume_usd": 90_000_000}, UNIVERSE),
+        f"{FINDS}.tier1_min_volume_usd, {FINDS}.tier2_min_volume_usd",
+        *("80000000, 90000000", "must not ask for less volume"),
+    ),
+    (
+        *({**DYNAMIC, f"universe:{FINDS}.tier2_min_volume_usd": 7_000_000}, UNIVERSE),
+        f"{FINDS}.tier2_min_volume_usd, tiers.tier_2.constraints.min_24h_volume_usd, liquidity.min_24h_volume_usd",
+        *("7000000, 8000000", "could never be eligible"),
+    ),
+    (
+        *({**DYNAMIC, "universe:tiers.tier_2.constraints.max_allocation_pct": 0}, UNIVERSE),
         *("tiers.tier_2.constraints.max_allocation_pct", "0", "needs an allocation"),
     ),
     (
@@ -292,10 +371,7 @@ OURS = [
 
 NOT_YET = {
     # parts of rules that speak of keys which nothing reads, so that the schema has none of them
-    (2, "max_pyramid_positions"): "adds are bounded by risk.max_adds_per_asset_per_day alone",
     (10, "max_slippage_bps"): "no purchase is judged by the slippage it expects",
-    (16, "per_symbol_cooldown_enabled"): "cooldowns cannot be switched off",
-    (21, "dynamic_config"): "tiers are lists; their count is held against max_universe_size",
     (27, "slippage_budget_t1_bps"): "nothing budgets fee and slippage of a purchase",
     (27, "taker_fallback"): "no purchase is promoted to taker",
 }

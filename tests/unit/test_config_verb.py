@@ -1,4 +1,4 @@
-"""`config`: shown with sources, checked, compared; exchanged whole, versioned, confirmed, never under a desk."""
+"""`config`: shown with sources, checked, compared; exchanged whole, versioned, confirmed; one exchange at a time."""
 
 import fcntl
 import json
@@ -287,19 +287,39 @@ def test_a_damaged_version_is_named(config, folders):
     assert "damaged" in err
 
 
+BARRED = {
+    "lock": "is starting",
+    "desk.lock": "outlived its root",
+    "config.lock": "another exchange",
+}
+
+
 @pytest.mark.req("SI1")
-@pytest.mark.parametrize("lock", ["lock", "desk.lock"])
+@pytest.mark.parametrize("lock", BARRED)
 @pytest.mark.parametrize("action", ["apply", "rollback", "recover"])
-def test_nothing_is_exchanged_while_the_root_or_a_desk_runs(config, folders, lock, action):
+def test_nothing_is_exchanged_while_a_root_starts_a_desk_leaves_or_another_exchange_goes_on(
+    config, folders, lock, action
+):
     swap(folders / "candidate", *TIGHT)
     before = read_files(folders / "used")
     (folders / "state").mkdir()
     with (folders / "state" / lock).open("a+") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         code, _, err = config(action, *([folders / "candidate"] if action == "apply" else []))
-    assert code == 4
-    assert ("stop it first" if lock == "lock" else "outlived its root") in err
+    assert (code, BARRED[lock] in err) == (4, True)
     assert read_files(folders / "used") == before
+
+
+@pytest.mark.req("SI1")
+@pytest.mark.req("C1")
+def test_no_run_starts_while_the_configuration_is_exchanged(folders, capsys):
+    state = folders / "state"
+    state.mkdir()
+    with (state / "config.lock").open("a+") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        code = ops.cli.run(["run", "--state", str(state), "--config", str(folders / "used")])
+    assert (code, "is being exchanged" in capsys.readouterr().err) == (4, True)
+    assert not (state / "launch.json").exists()
 
 
 # ---- cut short

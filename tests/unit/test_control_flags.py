@@ -118,6 +118,7 @@ UNIVERSE = {
     "eligible": [{"product_id": "BTC-USD", "tier": 1, "spread_bps": 1.25, "overrides": []}],
     "excluded": [{"product_id": "ETH-USD", "tier": 1, "reason": "spread", "value": 30.0, "limit": 20.0}],
     "flags": [{"product_id": "SOL-USD", "reason": "team_rug", "expires_at": "2026-11-25T12:00:00.000Z", "by": "x"}],
+    "discovery": None,
 }
 
 
@@ -130,5 +131,25 @@ def test_the_universe_verb_shows_who_is_in_and_who_out(desk, tmp_path, capsys):
     assert first[:4] == ["BTC-USD", "1", "yes", "-"]
     assert second[:6] == ["ETH-USD", "1", "no", "spread", "30.0", "20.0"]
     assert "banned: SOL-USD for team_rug" in said.err
+    assert "found at" not in said.err
     assert cli.run(["universe", "--json", "--state", str(tmp_path)]) == Exit.DONE
     assert json.loads(capsys.readouterr().out) == UNIVERSE
+
+
+FOUND = {
+    "at": "2026-11-24T00:00:00.000Z",
+    "source": "fallback",
+    "detail": "the listing failed: HTTP 500",
+    "tiers": {"1": ["BTC-USD", "ETH-USD"], "2": [], "3": []},
+    "left_out": [{"product_id": "WIDE-USD", "reason": "spread", "value": 90.0, "limit": 80.0}],
+    "unread": [],
+}
+
+
+@pytest.mark.req("U1")
+def test_the_universe_verb_says_what_a_start_has_found_and_why_it_fell_back(desk, tmp_path, capsys):
+    desk(Reply(code=0, text="", data=json.dumps(UNIVERSE | {"discovery": FOUND})))
+    assert cli.run(["universe", "--state", str(tmp_path)]) == Exit.DONE
+    said = capsys.readouterr().err
+    assert "2 products found at 2026-11-24T00:00:00.000Z, source fallback (the listing failed: HTTP 500)" in said
+    assert "1 left out" in said

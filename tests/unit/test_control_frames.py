@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from actors.runtime import control_frames
-from actors.runtime.control_frames import MAX_READING, MAX_REQUEST, Waiting, ask, serve
+from actors.runtime.control_frames import MAX_READING, MAX_REQUEST, REQUEST_S, Waiting, ask, serve
 from protocol.control import KillNow, Reply, View
 
 LENGTH = struct.Struct(">I")
@@ -197,7 +197,7 @@ def test_a_flood_of_silent_connections_keeps_nobody_from_asking(path):
     def work():
         flood = [connect(path) for _ in range(3 * MAX_READING)]
         try:
-            reply = ask(path, VIEW, 0.2)
+            reply = ask(path, VIEW, REQUEST_S / 2)  # before a silent one is turned away for its silence
             held = sum(not ended(connection) for connection in flood)
         finally:
             for connection in flood:

@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from actors.compose.common import seed_of
+from actors.compose.kernel import launch
 from actors.cycle.actor import settings
 from actors.cycle.core import Cycle, Settings, percentile, step, wait_ns
 from protocol.decisions import NoTrade, is_no_trade, no_trade
@@ -404,6 +406,14 @@ def test_jitter_fills_its_range_evenly():
     assert 0 <= min(waits) < 0.1
     assert 5.9 < max(waits) < 6
     assert sum(waits) / len(waits) == pytest.approx(3.0, abs=0.15)
+
+
+@pytest.mark.req("SCH1")
+def test_two_runs_of_one_seed_keep_no_step():
+    made = launch(policy(), "bot", seed=1)
+    runs = [settings(policy(), seed_of(made, NOON_NS + later)) for later in (0, 1, SECOND_NS)]
+    offsets = [tuple(wait_ns(run, n, 0) for n in range(10)) for run in runs]
+    assert len(set(offsets)) == 3
 
 
 @pytest.mark.parametrize(("elapsed_s", "busy"), [(41.9, False), (42.0, False), (42.1, True), (600.0, True)], ids=str)

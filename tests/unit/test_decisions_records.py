@@ -48,6 +48,7 @@ def limits(rng):
         "max_order_usd": D(rng.choice((50, 300, 10_000))),
         "trades_per_day": rng.choice((0, 1, 100)),
         "pyramiding": rng.random() < 0.3,
+        "max_pyramids": rng.randrange(1, 3),
         "adds_when_full": rng.random() < 0.5,
     }
 
@@ -113,7 +114,7 @@ def scene(seed):
 def wish(rng):
     product, strategy = rng.choice(PRODUCTS[:3]), rng.choice(STRATEGIES)
     pct = rng.choice((D(0), share(rng, 0, 1), share(rng, 0, 12)))
-    return proposal(product, pct, strategy=strategy, tier=rng.randrange(1, 4), correlation="wish")
+    return proposal(product, pct, strategy=strategy, correlation="wish")
 
 
 def decisions_of(seed):
@@ -254,9 +255,9 @@ def with_rule(held_to, change):
         case Reason.MAX_OPEN_POSITIONS | Reason.ADDS_BLOCKED_WHEN_OVER_CAP | Reason.PENDING_BUY_EXISTS:
             # The end of a working purchase gives its slot back, and makes of an add a new position that needs one.
             rows = tuple(replace(row, max_positions=10) for row in held_to.regimes)
-            return replace(held_to, max_open_positions=10, regimes=rows)
+            return replace(held_to, max_open_positions=10, max_pyramids=10, regimes=rows)
         case Reason.ALREADY_HAVE_POSITION:
-            return replace(held_to, dust_usd=change.value)
+            return replace(held_to, dust_usd=change.value * SLACK)  # as much as dust is a position still
         case Reason.PYRAMID_DAILY_LIMIT:
             return replace(held_to, max_adds_per_day=held_to.max_adds_per_day + 1)
     return held_to
@@ -275,6 +276,10 @@ def with_fact(state, change):
     return state
 
 
+TOO_LITTLE = {Reason.BELOW_MIN_AFTER_CAPS, Reason.POSITION_SIZE_TOO_SMALL, Reason.NON_POSITIVE_REQUEST}
+"""Refusals of the request itself; a cap that leaves too little names itself besides."""
+
+
 def heal(desk, asked, record, regime):
     """Make true what the record says was missing, and no more; the request as it would have had to be."""
     nav, state = desk.state.view.nav_usd, desk.state
@@ -289,7 +294,7 @@ def heal(desk, asked, record, regime):
             state = replace(state, view=replace(state.view, balances=with_cash(cash)))
         elif cap is not None:
             held_to = with_room(held_to, cap, asked, regime, missing / nav * 100)
-        elif change.code in {Reason.POSITION_SIZE_TOO_SMALL, Reason.NON_POSITIVE_REQUEST}:
+        elif change.code in TOO_LITTLE:
             asked = replace(asked, notional_pct=change.needed / nav * 100 * SLACK)
         elif change.code is Reason.OUTLIER:
             seen |= {"sigma": {"move_sigma": 6.0}, "usd": {"ask_depth_usd": change.needed * SLACK}}.get(change.unit, {})

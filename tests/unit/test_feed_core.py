@@ -12,7 +12,7 @@ from protocol.effects import SetTimer, Tell
 from protocol.feed import FeedContinue, FeedData, FeedPulse, FeedReset, Levels, ResyncWanted, Trades
 from protocol.instants import MINUTE_NS, SECOND_NS
 from protocol.lifecycle import Recover, Wake
-from protocol.market import Bar, CandleClosed, CandleHistory, FeedState, FeedStatus, Quote
+from protocol.market import Bar, CandleClosed, CandleHistory, FeedState, FeedStatus, PublicTrade, Quote
 from protocol.venue import CandlesListed, ListCandles, QueryFailed
 
 START_S = 1_790_000_220  # 14:17:00 UTC: a full minute, not a full five
@@ -118,6 +118,16 @@ def test_a_quote_carries_its_last_change_and_how_far_the_connection_vouches():
     assert (rig.quotes[0].venue_ns, rig.quotes[0].fresh_ns) == (START_NS, START_NS + 7 * SECOND_NS)
     rig.change(level("bid", "99.95"), venue_ns=START_NS + 8 * SECOND_NS, vouched_ns=START_NS + 9 * SECOND_NS)
     assert (rig.quotes[0].venue_ns, rig.quotes[0].fresh_ns) == (START_NS + 8 * SECOND_NS, START_NS + 9 * SECOND_NS)
+
+
+@pytest.mark.req("ST1")
+def test_one_wrong_stamp_vouches_for_one_frame():
+    rig = Rig().live()
+    hour_ns = 3600 * SECOND_NS
+    rig.change(level("bid", "99.95"), venue_ns=START_NS + hour_ns, vouched_ns=START_NS + hour_ns)
+    assert rig.quotes[0].fresh_ns == START_NS + hour_ns
+    rig.pulse(vouched_ns=START_NS + 7 * SECOND_NS, after_s=7)
+    assert rig.quotes[0].fresh_ns == START_NS + 7 * SECOND_NS
 
 
 @pytest.mark.req("ST1")
@@ -448,3 +458,17 @@ def test_the_next_close_is_always_set():
     assert due == [START_NS + MINUTE_NS + 1_500_000_000]
     rig.give(Wake(timer=CLOSE, due_ns=due[0]), 61.5)
     assert [e.due_ns for e in rig.effects if isinstance(e, SetTimer) and e.timer == CLOSE] == [due[0] + MINUTE_NS]
+
+
+def test_the_newest_trade_of_a_batch_is_told_while_the_feed_is_live():
+    rig = Rig()
+    batch = (trade(7, "99.5", 2), trade(9, "99.7", 3, "0.5"), trade(8, "99.6", 3))
+    rig.data(Trades(False, batch, START_NS + 3 * SECOND_NS))
+    assert rig.told(PublicTrade) == [], "not live yet"
+    rig.live()
+    rig.data(Trades(True, (trade(6, "99.4", 1),), START_NS))
+    assert rig.told(PublicTrade) == [], "what was before us"
+    rig.data(Trades(False, batch, START_NS + 3 * SECOND_NS))
+    (told,) = rig.told(PublicTrade, "portfolio")
+    assert (told.product_id, told.trade_id, told.price, told.size) == ("BTC-USD", "9", Decimal("99.7"), Decimal("0.5"))
+    assert (told.venue_ns, told.aggressor_buy) == (START_NS + 3 * SECOND_NS + SECOND_NS // 4, False)

@@ -231,6 +231,8 @@ def test_the_clock_s_offset_is_taken_at_the_middle_of_the_round_trip():
     offset_ns = SECOND_NS // 4 - SECOND_NS // 5
     assert room.health.clock_offset_ns == offset_ns
     assert SignWith(offset_ns=offset_ns) in room.effects
+    for reader in ("risk", "portfolio", "orders", "universe"):  # each takes the age of quotes
+        assert room.heard(VenueHealth, reader)[-1].clock_offset_ns == offset_ns
     assert len(room.later(59.0).made("TIME")) == 1
     assert len(room.later(1.0).made("TIME")) == 2
 

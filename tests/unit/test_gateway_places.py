@@ -8,7 +8,7 @@ from protocol.instants import SECOND_NS
 from protocol.orders import PlaceAccepted, PlaceRefused, PlaceUnknown, Side
 from protocol.risk import EpochChanged
 from protocol.transport import HttpCall, SignWith
-from tests.support.gateway_room import START_NS, Room, accepted, clock, released, spec
+from tests.support.gateway_room import START_NS, Room, accepted, cancel, clock, released, spec
 
 COID = "bot-btc-usd-1-a1"
 GOOD = accepted(spec())
@@ -150,6 +150,14 @@ def test_429_is_only_sent_again_within_not_after(wait_s, after_s, requests):
     assert placed(room) == requests
     assert len(verdicts(room)) == (0 if requests == 2 else 1)
     assert room.now_ns > sent_ns
+
+
+@pytest.mark.req("CB1", "K1")
+def test_a_429_on_a_place_delays_neither_cancels_nor_exits():
+    room = Room().tell(released()).answer(html(), 429, after_s=2.0)
+    room.tell(cancel(1), released("bot-2-a1", Side.SELL))
+    assert len(room.made("CANCEL_ORDERS")) == 1
+    assert json.loads(room.made("CREATE_ORDER")[-1].body)["client_order_id"] == "bot-2-a1"
 
 
 def test_an_unknown_outcome_after_429_stays_unknown():

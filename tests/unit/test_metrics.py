@@ -12,7 +12,7 @@ from actors.metrics.core import Metrics, Settings, publish, step
 from actors.metrics.edge import MetricsEdge, PortTakenError
 from protocol.instants import SECOND_NS
 from protocol.lifecycle import Recover, Wake
-from protocol.risk import Gate, Reason, TradingState
+from protocol.risk import BREAKERS, Gate, Reason, TradingState
 from protocol.strategy import CycleView
 from tests.support import desk_scenes as scenes
 from tests.support.desk_scenes import NOON_NS, D, position
@@ -66,6 +66,8 @@ def test_money_exposure_and_state_are_those_of_the_newest_views():
     assert told["trader_position_value_usd", "BTC-USD"] == 95
     assert told["trader_exposure_pct", "at_risk"] == 12.5
     assert [told["trader_state", state.value] for state in TradingState] == [1, 0, 0, 0]
+    assert ("trader_starved_cells",) not in told
+    assert values(shown(replace(risk_view(), starved_cells=3)))["trader_starved_cells",] == 3
     assert told["trader_last_cycle_timestamp_seconds",] == NOON_NS / SECOND_NS
 
 
@@ -158,10 +160,20 @@ def test_a_breaker_that_cleared_and_a_value_that_got_lost_leave_the_exposition()
             return before, await served.get(0)
 
     (_, before), (_, after) = asyncio.run(scene())
-    for line in ('trader_circuit_breaker_state{breaker="watchdog_absent"} 1.0', "trader_account_value_usd 5.0"):
-        assert line in before
-        assert line.partition("{")[0].partition(" ")[0] not in after
+    breaker = 'trader_circuit_breaker_state{breaker="watchdog_absent"}'
+    assert (f"{breaker} 1.0" in before, f"{breaker} 0.0" in after) == (True, True)
+    assert "trader_account_value_usd 5.0" in before
+    assert "trader_account_value_usd" not in after
     assert 'trader_state{state="active"} 1.0' in after
+
+
+@pytest.mark.req("OB1", "CB1")
+def test_every_breaker_has_a_sample_and_one_of_a_single_product_counts():
+    product = replace(gate(), code=Reason.STALE_DATA, product_id="ETH-USD")
+    view = replace(risk_view(TradingState.REDUCING, gate()), products=(product,))
+    found = {g.labels: g.value for g in shown(view).gauges if g.name == "trader_circuit_breaker_state"}
+    tripped = {(("breaker", "watchdog_absent"),), (("breaker", "stale_data"),)}
+    assert found == {(("breaker", code.value),): float((("breaker", code.value),) in tripped) for code in BREAKERS}
 
 
 @pytest.mark.req("OB1")

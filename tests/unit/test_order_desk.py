@@ -18,7 +18,8 @@ from protocol.orders import (
     StepKind,
 )
 from protocol.risk import EpochChanged, TradingState
-from tests.support.order_room import REFUSED_POST_ONLY, START_NS, TAKER, TTL, Room, S, d, intent, quote, view
+from tests.support.desk_scenes import health
+from tests.support.order_room import REFUSED_POST_ONLY, START_NS, TAKER, TTL, Room, S, d, intent, quote, rules, view
 
 # --- numbers --------------------------------------------------------------------------------------------------------
 
@@ -174,13 +175,28 @@ def test_a_remainder_below_the_venues_minimum_ends_the_intent():
 
 # --- gates ----------------------------------------------------------------------------------------------------------
 
+AHEAD, BEHIND, UNKNOWN = (health(clock_offset_ns=offset_ns) for offset_ns in (3 * S, -3 * S, None))
 GATES = [
     pytest.param([view(TradingState.HALTED)], {}, "state_halted", id="halted"),
     pytest.param([view(TradingState.KILLED)], {}, "state_killed", id="killed"),
     pytest.param([view(TradingState.REDUCING)], {}, "state_reducing", id="reducing stops buys"),
     pytest.param([view(TradingState.REDUCING)], {"side": Side.SELL}, None, id="reducing lets sells pass"),
     pytest.param([ProductsKnown(products=(), at_ns=0)], {}, "product_disabled", id="a product without rules"),
+    pytest.param(
+        [ProductsKnown(products=(rules(cancel_only=True),), at_ns=0)],
+        {"side": Side.SELL},
+        "product_disabled",
+        id="a product that takes cancels only",
+    ),
     pytest.param([quote(START_NS - 6 * S)], {}, "stale_data", id="an old quote"),
+    pytest.param([quote(START_NS + S + 1)], {}, "stale_data", id="a quote from the future"),
+    pytest.param(
+        [AHEAD, quote(START_NS + 3 * S - 6 * S)], {}, "stale_data", id="an old quote, the venue's clock ahead"
+    ),
+    pytest.param([AHEAD, quote(START_NS + 3 * S - 4 * S)], {}, None, id="a young quote, the venue's clock ahead"),
+    pytest.param([BEHIND, quote(START_NS - 3 * S - 6 * S)], {}, "stale_data", id="an old quote, the clock behind"),
+    pytest.param([BEHIND, quote(START_NS - 3 * S - 4 * S)], {}, None, id="a young quote, the venue's clock behind"),
+    pytest.param([AHEAD, UNKNOWN, quote(START_NS + 2 * S)], {}, None, id="an offset stays known"),
     pytest.param([Drain(reason="stop", reply_to="root")], {}, "stopping", id="draining"),
     pytest.param(
         [EpochChanged(epoch=4, killed=True, reason="", by="", at_ns=0)],

@@ -4,22 +4,23 @@ import pytest
 from msgspec.structs import replace
 
 from actors.order import desk as desks
+from actors.order.plan import LOST
 from protocol import codec
 from protocol.effects import Note
 from protocol.ids import parse_client_order_id
-from protocol.lifecycle import StoreRecord
+from protocol.lifecycle import ActorExited, StoreRecord
 from protocol.orders import (
     CancelOrder,
     Drain,
     Drained,
     OrderReported,
-    PlaceIntent,
+    Place,
     Purpose,
     Status,
 )
 from protocol.risk import EpochChanged
 from protocol.venue import RequestCancel
-from tests.support.order_room import LIMIT, REFUSED_POST_ONLY, START_NS, TAKER, TTL, Room, S, d, intent, seen, view
+from tests.support.order_room import LIMIT, REFUSED_POST_ONLY, START_NS, TAKER, TTL, Room, S, d, seen, view
 
 # --- cancels and kills ----------------------------------------------------------------------------------------------
 
@@ -179,6 +180,45 @@ def test_an_order_whose_actor_outlived_the_desk_is_owned_again():
     assert room.cancels() == [(order.client_order_id, "kill")]
 
 
+def exited(order, *, normal=False):
+    error = "" if normal else "RuntimeError()"
+    return ActorExited(name=f"order:{order.client_order_id}", incarnation=1, normal=normal, error=error)
+
+
+@pytest.mark.req("X1")
+def test_what_an_order_may_have_lost_with_its_actor_is_ended_by_the_next_one_and_never_sent():
+    room = Room()
+    order = room.start()
+    room.tell(exited(order)).wait(0)
+    (again,) = room.told(Place, f"order:{order.client_order_id}")
+    assert again.state == replace(order, cancel_wanted=LOST)
+    room.becomes(Status.ABORTED, error=LOST)
+    assert room.outcomes() == [f"aborted:{LOST}"]
+
+
+def test_a_desk_that_drains_waits_for_no_order_that_was_lost():
+    room = Room()
+    order = room.start()
+    room.tell(Drain(reason="stop", reply_to="root"), exited(order)).wait(0)
+    assert room.told(Place)
+    room.becomes(Status.ABORTED, error=LOST)
+    assert room.told(Drained)
+
+
+@pytest.mark.parametrize(
+    "heard", [Status.SUBMITTED, Status.ACCEPTED, Status.FILLED, None], ids=["sent", "resting", "over", "retired"]
+)
+def test_an_order_that_was_heard_of_is_on_disk_and_its_next_actor_finds_it_there(heard):
+    """Also where the word of it was still waiting when its actor's end was heard."""
+    room = Room()
+    order = room.start()
+    room.tell(exited(order, normal=heard is None))
+    if heard is not None:
+        room.becomes(heard, 10 if heard is Status.FILLED else 0)
+    room.wait(0)
+    assert room.told(Place) == []
+
+
 def test_an_order_that_turns_up_during_a_drain_is_cancelled_and_waited_for():
     before = Room()
     _, order = before.start(), before.start()
@@ -247,9 +287,3 @@ def test_a_late_fill_of_an_ended_order_reaches_its_actor():
     room.becomes(Status.CANCELED, 0, **TTL)
     room.tell(seen(order.client_order_id, "CANCELLED", 1))
     assert room.told(OrderReported, f"order:{order.client_order_id}")
-
-
-def test_a_shadow_desk_places_nothing_and_says_what_it_would_have():
-    room = Room(shadow=True)
-    room.tell(PlaceIntent(intent=intent()))
-    assert (room.orders, room.outcomes()) == ([], ["shadow_dry_run"])

@@ -1,11 +1,13 @@
 """One order over disk trouble, restarts and its end; and how often it asks about itself."""
 
 import pytest
+from msgspec.structs import replace
 
-from actors.order.core import CLOSED_KEY, OPEN_KEY, step
+from actors.order.core import CLOSED_KEY, LISTENERS, OPEN_KEY, Life, step
+from actors.order.plan import LOST
 from protocol import codec
-from protocol.effects import Commit, Tell
-from protocol.lifecycle import Wake
+from protocol.effects import Commit, SetTimer, Tell
+from protocol.lifecycle import Recover, StoreRecord, Wake
 from protocol.orders import (
     CancelOrder,
     OrderBooked,
@@ -49,6 +51,25 @@ def test_a_commit_that_failed_aborts_what_was_never_sent():
     assert play.order.status is Status.ABORTED
     assert play.submits() == []
     assert [update.state.status for update in play.told(OrderUpdate)][-1] is Status.ABORTED
+
+
+@pytest.mark.req("X1")
+def test_an_order_that_was_lost_with_its_actor_is_ended_unsent():
+    play = Play(cancel_wanted=LOST)
+    play.submit()
+    assert (play.order.status, play.order.error, play.submits()) == (Status.ABORTED, LOST, [])
+
+
+@pytest.mark.req("X1")
+def test_a_place_behind_the_first_changes_nothing():
+    play = Play()
+    second = Place(state=replace(initial(), cancel_wanted=LOST))
+    play.tell(second)
+    play.submit()
+    assert (play.order.status, len(play.submits())) == (Status.SUBMITTED, 1)
+    before = play.order
+    play.tell(second)
+    assert play.order == before
 
 
 @pytest.mark.req("X1")
@@ -213,3 +234,16 @@ def test_a_look_up_names_the_venues_id_where_it_is_known_and_the_request_time_wh
     assert play.told(LookUpOrder)[-1].since_ns == START_NS
     play.tell(report("OPEN")).wait(11)
     assert play.told(LookUpOrder)[-1].venue_order_id == VENUE_ID
+
+
+def test_a_settled_order_whose_actor_died_before_the_word_of_it_is_told_again_and_retires():
+    ended = replace(initial(), status=Status.REJECTED, closed_ns=START_NS, error="no")
+    assert ended.settled
+    life = Life(client_order_id=COID)
+    record = StoreRecord(key=CLOSED_KEY + COID, value=codec.encode_value(ended))
+    other = StoreRecord(key=CLOSED_KEY + COID + "0", value=codec.encode_value(initial()))
+    life, effects = step(life, Recover(records=(other, record)), START_NS)
+    told = {effect.to: effect.message for effect in effects if isinstance(effect, Tell)}
+    assert life.order == ended
+    assert told == dict.fromkeys(LISTENERS, OrderUpdate(state=ended))
+    assert [effect.timer for effect in effects if isinstance(effect, SetTimer)] == ["retire"]

@@ -1,14 +1,22 @@
 """Booking exactly once: duplicates, failing disks, fills that come early, late, or belong to nobody known."""
 
-import pytest
+from pathlib import Path
 
+import pytest
+from msgspec.structs import replace
+
+from actors.portfolio.actor import settings
+from config.load import load
 from protocol.effects import Tell
 from protocol.lifecycle import CommitFailed, Wake
 from protocol.orders import OrderBooked, OrderUpdate, Side, Status
 from protocol.portfolio import FillApplied, PortfolioView, Reconcile
 from protocol.venue import ListFills, UserStream
 from tests.support.desk_rooms import Books
-from tests.support.desk_scenes import NOON_NS, D, alerts, fill_record, listed, order, told
+from tests.support.desk_scenes import NOON_NS, TARGETS, D, alerts, fill_record, intent, listed, order, told
+
+CONFIG = Path(__file__).resolve().parents[2] / "config"
+HOLD_S = 72 * 3600
 
 
 def parts(number):
@@ -219,3 +227,22 @@ def test_news_of_an_order_without_a_venue_id_asks_nothing():
     books = opened()
     effects = books.tell(OrderUpdate(state=order(status=Status.SUBMITTED, venue_order_id=None)))
     assert not [e for e in effects if isinstance(e, Tell)]
+
+
+def test_a_purchase_without_targets_gets_the_policys_and_people_hear_it_once():
+    books = opened()
+    books.know(filled(intent=intent(targets=None)))
+    effects = books.tell(listed(*parts(10)))
+    assert alerts(effects) == [("targets_missing", "WARNING")]
+    assert books.seen().positions[0].targets == replace(TARGETS, max_hold_s=HOLD_S)
+
+
+def test_a_purchase_with_targets_needs_none_of_the_policys():
+    books = opened()
+    books.know(filled())
+    assert alerts(books.tell(listed(*parts(10)))) == []
+
+
+def test_the_hold_of_what_has_no_targets_is_the_operators():
+    made = load(CONFIG, profile="embedded", overrides={"policy.exits.default_max_hold_hours": "36.5"}).policy
+    assert settings(made, "c").fallback.max_hold_s == 36.5 * 3600

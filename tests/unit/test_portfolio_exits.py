@@ -4,6 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from actors.portfolio.exits import ExitRules, judge
+from protocol.market import PublicTrade
 from protocol.orders import CancelOrder, Purpose, Side, Status
 from protocol.portfolio import ExitWanted
 from protocol.strategy import Regime
@@ -130,6 +131,46 @@ def test_a_level_that_an_outlier_crosses_must_be_crossed_again_a_quarter_second_
     assert at(books.later(0.1), "90", **outlier, sequence=6) == [], "too soon"
     assert at(books.later(0.2), "90", **outlier, sequence=5) == [], "the same book state"
     assert [w.code for w in at(books, "90", **outlier, sequence=7)] == ["stop_loss"]
+
+
+def trade(price, product=BTC, at=NOON_NS, name="1"):
+    return PublicTrade(product_id=product, trade_id=name, price=D(price), size=D(1), aggressor_buy=False, venue_ns=at)
+
+
+@pytest.mark.req("O1")
+@pytest.mark.parametrize("price", ["90", "88"], ids=["at the level", "through it"])
+def test_a_trade_at_or_through_the_level_confirms_what_an_outlier_crossed(price):
+    books = holding()
+    assert at(books, "90", **JUMP, sequence=5) == []
+    (wanted,) = told(books.later(0.1).tell(trade(price)), ExitWanted, "risk")
+    assert (wanted.code, wanted.bid, wanted.step) == ("stop_loss", 90, 0)
+    assert told(books.tell(trade(price, name="2")), ExitWanted) == [], "one try is out at a time"
+
+
+NO_WORD = {
+    "above the level": {"price": "90.01"},
+    "of another product": {"price": "90", "product": ETH},
+    "before the book state": {"price": "90", "at": NOON_NS - 1},
+    "at another level": {"price": "112"},
+}
+
+
+@pytest.mark.req("O1")
+@pytest.mark.parametrize("parts", NO_WORD.values(), ids=NO_WORD)
+def test_a_trade_is_no_word_of_an_outlier_when_it_is(parts):
+    books = holding()
+    at(books, "90", **JUMP, sequence=5)
+    assert told(books.tell(trade(**parts)), ExitWanted) == []
+
+
+@pytest.mark.req("O1")
+def test_a_trade_alone_or_with_an_old_quote_sells_nothing():
+    books = holding()
+    assert told(books.tell(trade("80")), ExitWanted) == [], "no quote at all"
+    at(books, "100")
+    assert told(books.tell(trade("80")), ExitWanted) == [], "no doubt"
+    at(books, "90", **JUMP, sequence=5)
+    assert told(books.later(6).tell(trade("80")), ExitWanted) == [], "the quote is too old to sell by"
 
 
 @pytest.mark.req("O1")

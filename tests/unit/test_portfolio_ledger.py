@@ -3,11 +3,11 @@
 import pytest
 from msgspec.structs import replace
 
-from actors.portfolio.ledger import Ledger, book, settle
+from actors.portfolio.ledger import Least, Ledger, book, settle, without_dust
 from protocol.orders import Side, Status
 from tests.support.desk_scenes import BTC, ETH, NOON_NS, TARGETS, D, fill_record, intent, order
 
-INCREMENT = D("0.00000001")
+LEAST = Least(increment=D("0.00000001"), dust_usd=D(0))
 FALLBACK = replace(TARGETS, stop_loss_pct=D(7))
 
 
@@ -23,7 +23,7 @@ def booked(*fills, ledger=None):
     """The outcome of the last of these fills of ours."""
     outcome, ledger = None, ledger or Ledger()
     for fill in fills:
-        outcome = book(ledger, fill, order(fill.product_id, fill.side), INCREMENT, FALLBACK)
+        outcome = book(ledger, fill, order(fill.product_id, fill.side), LEAST, FALLBACK)
         ledger = outcome.ledger
     return outcome
 
@@ -102,6 +102,47 @@ def test_a_position_is_closed_by_the_products_own_increment(size, closed):
     assert (outcome.ledger.position(BTC) is None) is closed
 
 
+DUST = Least(increment=D("0.00000001"), dust_usd=D(1))
+WHOLE = order(side=Side.SELL, status=Status.CANCELED, filled_size=D("0.995"))
+MORE = order(side=Side.SELL, status=Status.PARTIALLY_FILLED, filled_size=D("0.995"))
+
+
+@pytest.mark.req("X2")
+@pytest.mark.parametrize(
+    ("sold", "size", "closed"),
+    [
+        pytest.param(WHOLE, "0.995", True, id="half a dollar left"),
+        pytest.param(WHOLE, "0.99", False, id="a dollar left"),
+        pytest.param(MORE, "0.995", False, id="half a dollar left, and the order works on"),
+    ],
+)
+def test_what_is_worth_less_than_dust_is_no_position(sold, size, closed):
+    sold = replace(sold, filled_size=D(size))
+    outcome = book(booked(buy(1, 100)).ledger, sell(size, 100), sold, DUST, FALLBACK)
+    assert outcome.closed is closed
+    assert (outcome.ledger.position(BTC) is None) is closed
+    assert outcome.ledger.total("BTC") == 1 - D(size)
+
+
+def test_dust_that_a_sale_left_unfinished_goes_when_it_settles():
+    left = book(booked(buy(1, 100)).ledger, sell("0.995", 100), MORE, DUST, FALLBACK).ledger
+    assert without_dust(left, BTC, DUST).position(BTC) is None
+    assert without_dust(left, BTC, LEAST) == left
+
+
+def test_a_purchase_on_top_of_dust_begins_a_position_of_its_own():
+    left = book(booked(buy(1, 100)).ledger, sell("0.995", 100), MORE, DUST, FALLBACK).ledger
+    anew = order(intent=intent(correlation="another", targets=TARGETS))
+    position = book(left, buy(2, 90, trade_ns=NOON_NS + 7), anew, DUST, FALLBACK).ledger.position(BTC)
+    assert (position.quantity, position.average_price, position.opened_ns) == (2, 90, NOON_NS + 7)
+    assert (position.correlation, position.targets) == ("another", TARGETS)
+
+
+def test_a_purchase_in_small_parts_is_one_position():
+    first = book(Ledger(), buy("0.001", 100), order(), DUST, FALLBACK).ledger
+    assert book(first, buy(1, 100), order(), DUST, FALLBACK).ledger.position(BTC).quantity == D("1.001")
+
+
 def test_selling_more_than_is_held_is_clamped_for_profit_and_named():
     outcome = booked(buy(1, 100), sell("1.5", 110))
     assert (outcome.net_usd, outcome.oversold, outcome.closed) == (D(10), D("0.5"), True)
@@ -115,7 +156,7 @@ def test_selling_without_a_position_has_no_profit_to_tell_and_does_not_vanish():
 
 
 def test_somebody_elses_fill_moves_the_totals_and_nothing_else():
-    outcome = book(Ledger(), buy(1, 100, 1), None, INCREMENT, FALLBACK)
+    outcome = book(Ledger(), buy(1, 100, 1), None, LEAST, FALLBACK)
     assert outcome.ledger.positions == ()
     assert (outcome.ledger.total("BTC"), outcome.ledger.total("USD")) == (D(1), D(-101))
     assert (outcome.ledger.fees_today_usd, outcome.net_usd) == (D(0), None)
@@ -124,14 +165,14 @@ def test_somebody_elses_fill_moves_the_totals_and_nothing_else():
 @pytest.mark.req("X2")
 def test_a_position_is_born_with_its_targets_strategy_and_story():
     meant = intent(strategy="s", correlation="c", targets=replace(TARGETS, max_hold_s=5))
-    outcome = book(Ledger(), buy(1, 100, trade_ns=NOON_NS + 5), order(intent=meant), INCREMENT, FALLBACK)
+    outcome = book(Ledger(), buy(1, 100, trade_ns=NOON_NS + 5), order(intent=meant), LEAST, FALLBACK)
     held = outcome.ledger.position(BTC)
     assert (held.targets.max_hold_s, held.strategy, held.correlation) == (5, "s", "c")
     assert (held.opened_ns, held.peak) == (NOON_NS + 5, D(100))
 
 
 def test_an_order_without_targets_gets_the_policys():
-    outcome = book(Ledger(), buy(1, 100), order(intent=intent(targets=None)), INCREMENT, FALLBACK)
+    outcome = book(Ledger(), buy(1, 100), order(intent=intent(targets=None)), LEAST, FALLBACK)
     assert outcome.ledger.position(BTC).targets == FALLBACK
 
 
@@ -153,4 +194,4 @@ def test_the_cursor_is_the_newest_fill_whatever_the_order_of_arrival():
 
 def test_status_of_the_order_does_not_matter_to_its_fills():
     late = order(status=Status.CANCELED)
-    assert book(Ledger(), buy(1, 100), late, INCREMENT, FALLBACK).ledger.position(BTC).quantity == 1
+    assert book(Ledger(), buy(1, 100), late, LEAST, FALLBACK).ledger.position(BTC).quantity == 1

@@ -1,5 +1,7 @@
 """Peak, periods and the ledger on request: what is durable when, what has no price, what a rebuild finds."""
 
+from decimal import Decimal
+
 import pytest
 from msgspec.structs import replace
 
@@ -49,6 +51,35 @@ def test_a_peak_outlives_a_crash_without_any_booking():
     books.restart()
     books.reconcile(("BTC", 1), ("USD", 10_000))
     assert seen_at(books, 100).periods.peak_usd == 10_300
+
+
+@pytest.mark.req("DD1")
+def test_each_mode_has_a_peak_of_its_own_and_finds_it_again():
+    books = opened(mode="PAPER")
+    usual = books.settings
+    seen_at(books, 300)
+    seen_at(books.later(11), 300)
+    for mode, peak in (("LIVE", 10_100), ("PAPER", 10_300), ("LIVE", 10_100)):
+        books.settings = replace(usual, mode=mode)
+        books.restart()
+        books.reconcile(("BTC", 1), ("USD", 10_000))
+        assert seen_at(books, 100).periods.peak_usd == peak
+        books.tell(Wake(timer="keep", due_ns=books.later(11).now))
+
+
+@pytest.mark.req("M1", "DD1")
+def test_a_fixed_sum_stands_for_the_account_and_has_no_peak():
+    books = Books(notional_usd=Decimal(10_000))
+    seen = books.seen()
+    assert (seen.nav_usd, seen.cash_usd) == (10_000, 10_000)  # nobody had to read the account for it
+    books.reconcile(("ABC", 5), ("BTC", 1), ("USD", 77))
+    for bid in (100, 300, 50):
+        seen = seen_at(books.later(11), bid)
+        assert (seen.nav_usd, seen.cash_usd, seen.unavailable) == (10_000, 10_000, "")
+        assert [(b.currency, b.available) for b in seen.balances] == [("USD", 10_000)]
+        assert (seen.periods, seen.external, seen.drawdown_pct) == (None, (), None)
+    assert not [e for e in books.tell(Wake(timer="keep", due_ns=books.later(11).now)) if isinstance(e, Commit)]
+    assert not told(books.tell(RESET), PeakReset, "risk")
 
 
 @pytest.mark.req("DD1")

@@ -320,6 +320,54 @@ def test_open_orders_at_the_venue_are_evidence_for_the_order_desk():
     assert [(r.order, r.source) for r in told(effects, OrderReported, "orders")] == [(seen, "list")]
 
 
+def venue_order(name, **changes):
+    parts = VenueOrder(
+        client_order_id=name,
+        venue_order_id=f"v-{name}",
+        product_id=BTC,
+        side=Side.BUY,
+        status="OPEN",
+        filled_size=D(0),
+        filled_value=D(0),
+        fees=D(0),
+    )
+    return replace(parts, **changes)
+
+
+# an order of somebody else, what it may still spend (None: unknown, "-": it does not count)
+FOREIGN = {
+    "at its limit, as far as it is not filled": (
+        {"base_size": D(3), "limit_price": D(90), "filled_size": D(1), "filled_value": D(90)},
+        180,
+    ),
+    "without a limit at the mid": ({"base_size": D(3)}, 300),
+    "what is left of its quote size": ({"quote_size": D(50), "filled_value": D(20)}, 30),
+    "in a currency that has a price": (
+        {"product_id": "LINK-BTC", "base_size": D(3), "limit_price": D("0.5")},
+        150,
+    ),
+    "in a currency that has none": ({"product_id": "BTC-EUR", "base_size": D(1), "limit_price": D(90)}, None),
+    "of a product without limit and price": ({"product_id": "ABC-USD", "base_size": D(1)}, None),
+    "without any size": ({"limit_price": D(90)}, None),
+    "a sale": ({"side": Side.SELL, "base_size": D(1), "limit_price": D(90)}, "-"),
+    "of an asset that is ignored": ({"product_id": "XYZ-USD", "base_size": D(1), "limit_price": D(9)}, "-"),
+    "our own": ({"client_order_id": "c-1", "base_size": D(1), "limit_price": D(90)}, "-"),
+}
+
+
+@pytest.mark.req("E2")
+@pytest.mark.parametrize(("changes", "usd"), FOREIGN.values(), ids=FOREIGN)
+def test_what_others_purchases_may_still_spend_is_told(changes, usd):
+    books = Books(ignored=("XYZ",))
+    books.tell(quote())
+    orders = (venue_order("someone", **changes),)
+    effects = books.tell(ask(), *ALL[::2], OpenOrdersListed(request_id="open_orders", asked_ns=NOON_NS, orders=orders))
+    found = told(effects, PortfolioView, "risk")[-1].foreign_orders
+    assert [o.usd for o in found] == ([] if usd == "-" else [usd])
+    books.tell(ask(), *ALL)
+    assert books.seen().foreign_orders == (), "the next list is without it"
+
+
 def test_those_who_ask_meanwhile_get_a_newer_picture_one_after_the_other():
     books = Books()
     books.tell(ask("a", "cycle"), ask("b", "orders"), ask("c", "control"))

@@ -72,6 +72,37 @@ def test_everything_waiting_shares_one_sync(driver, disk, store):
     assert store.head().index == 51
 
 
+def test_what_arrives_during_a_commit_is_the_next_one_whole_and_at_once(driver, disk, store):
+    """Three waves, each sent while the one before is being synced: three syncs, and no time passes between them."""
+    waves = [[request(100 * wave + n, actor=f"a{n}") for n in range(20)] for wave in (2, 3)]
+    sizes = []
+
+    def busy(point):
+        disk(point)
+        if point == "written" and waves:
+            driver.post(*waves.pop(0))
+        if point == "synced":
+            sizes.append(store.head().index - sum(sizes))
+
+    store.at_point = busy
+    driver.deliver(request(1))
+    assert sizes == [1, 20, 20]
+    assert len(driver.committed()) == 41
+    assert (driver.clock_ns, set(driver.timers)) == (0, {"tidy"})
+
+
+def test_a_load_waits_neither_for_company_nor_for_entries_that_change_no_record(driver, disk):
+    driver.deliver(request(1, [("order/o1", b"state")]))
+    synced = disk.synced
+    loads = (Load(prefixes=(f"order/{name}",), reply_to=f"order:{name}") for name in ("o2", "o1"))
+    driver.post(note(1), *loads)
+    for _ in range(2 + 1 + 2):  # the loads, the entry, the loads in their turn
+        driver.handle(next(lane for lane in driver.lanes.values() if lane).popleft())
+    assert driver.to("order:o2") == [Recover()]
+    assert [record.value for record in driver.to("order:o1")[0].records] == [b"state"]
+    assert (disk.synced, driver.clock_ns) == (synced, 0)
+
+
 def test_a_transaction_is_bounded(driver, disk):
     before = disk.synced
     driver.post(*(request(n, actor=f"a{n}") for n in range(MAX_BATCH + 10)))
@@ -135,15 +166,21 @@ def test_a_commit_without_entries_still_reaches_the_journal(driver, store):
 
 def test_a_load_is_answered_with_the_records_below_its_prefix(driver):
     driver.deliver(request(1, [("risk/a", b"1"), ("risk/b", b"2"), ("riskier", b"3")]))
-    driver.deliver(Load(prefix="risk/", reply_to="risk"), Load(prefix="none/", reply_to="cycle"))
+    driver.deliver(Load(prefixes=("risk/",), reply_to="risk"), Load(prefixes=("none/",), reply_to="cycle"))
     assert [(r.key, r.value) for r in driver.to("risk")[0].records] == [("risk/a", b"1"), ("risk/b", b"2")]
     assert driver.to("cycle") == [Recover()]
+
+
+def test_a_load_may_ask_for_a_second_place(driver):
+    driver.deliver(request(1, [("order/a", b"1"), ("closed-order/a", b"2"), ("closed-order/b", b"3")]))
+    driver.deliver(Load(prefixes=("order/a", "closed-order/a"), reply_to="order:a"))
+    assert {r.key: r.value for r in driver.to("order:a")[0].records} == {"order/a": b"1", "closed-order/a": b"2"}
 
 
 # Faults D14.
 def test_a_load_waits_for_what_its_askers_predecessor_still_sent(driver):
     driver.post(request(7, [("portfolio/x", b"new")]))
-    driver.post(Load(prefix="portfolio/", reply_to="portfolio"))  # its lane is served first
+    driver.post(Load(prefixes=("portfolio/",), reply_to="portfolio"))  # its lane is served first
     driver.drain()
     assert [type(m) for m in driver.to("portfolio")] == [Committed, Recover]
     assert driver.to("portfolio")[1].records[0].value == b"new"
@@ -200,7 +237,7 @@ def test_a_full_store_grows_and_resumes_without_loss():
 # Faults F5, D5.
 def test_behind_a_hung_commit_requests_and_loads_wait_and_nothing_is_lost(driver, store):
     with store.transaction():
-        driver.deliver(request(1, [("a", b"1")], outbox=["o1"]), Load(prefix="a", reply_to="cycle"))
+        driver.deliver(request(1, [("a", b"1")], outbox=["o1"]), Load(prefixes=("a",), reply_to="cycle"))
         assert driver.to("risk")[0].kind == "slow"
         driver.fire("probe")
         driver.drain()

@@ -8,20 +8,21 @@ import pytest
 
 from actors.recorder.disk import LmdbStore
 from actors.recorder.edge import take_snapshot
-from actors.recorder.installation import MARKER, RefusedError, open_installation
+from actors.recorder.installation import MARKER, RefusedError, open_installation, refuse_mode
 from actors.recorder.memory import MemoryStore
 from actors.recorder.recovery import CorruptStoreError, check_whole
 from actors.recorder.retention import RETENTION_NS, drop_old
 from actors.recorder.snapshots import EVERY, KEEP, due
 from actors.runtime.journal_format import seal
 from protocol import codec
+from protocol.policy import Mode
 from tests.support.recorder_driver import Driver, draft, request
 
 BOT = "bot1"
 
 
-def run(state, commits=0, bot=BOT):
-    opened = open_installation(state, bot, now_ns=1_000)
+def run(state, commits=0, bot=BOT, mode=Mode.PAPER, against=lambda _: ""):
+    opened = open_installation(state, bot, mode, 1_000, against)
     Driver(opened.store).deliver(*(request(n, [(f"k/{n}", b"v")], actor=f"a{n}") for n in range(1, commits + 1)))
     return opened
 
@@ -98,6 +99,45 @@ def test_another_bot_refuses(tmp_path):
     run(tmp_path).store.close()
     with pytest.raises(RefusedError, match="bot1"):
         run(tmp_path, bot="other")
+
+
+@pytest.mark.req("M1")
+def test_another_mode_refuses_names_the_option_and_loses_nothing(tmp_path):
+    first = run(tmp_path, commits=3)
+    first.store.close()
+    before = {path: path.read_bytes() for path in (tmp_path / MARKER, tmp_path / "store" / "data.mdb")}
+    for mode in (Mode.DRY_RUN, Mode.LIVE):
+        with pytest.raises(RefusedError, match=rf"paper's: .*`--state {tmp_path}-{mode.value.lower()}`"):
+            run(tmp_path, mode=mode)
+        with pytest.raises(RefusedError, match="--state"):
+            refuse_mode(tmp_path, mode)
+    assert {path: path.read_bytes() for path in before} == before
+    refuse_mode(tmp_path, Mode.PAPER)
+    again = run(tmp_path)
+    again.store.close()
+    assert (again.installation.namespace, again.findings.records) == ("paper", 3)
+
+
+@pytest.mark.req("M1")
+def test_a_state_older_than_namespaces_is_the_first_modes_that_nothing_speaks_against(tmp_path):
+    run(tmp_path, commits=1).store.close()
+    kept = msgspec.json.decode((tmp_path / MARKER).read_bytes())
+    del kept["namespace"]
+    older = msgspec.json.encode(kept)
+    (tmp_path / MARKER).write_bytes(older)
+    store = LmdbStore(tmp_path / "store")
+    store.put_meta(b"installation", older)
+    store.close()
+    with pytest.raises(RefusedError, match=r"not live's, for its books tell otherwise: .*--state"):
+        run(tmp_path, mode=Mode.LIVE, against=lambda _: "its books tell otherwise")
+    assert (tmp_path / MARKER).read_bytes() == older
+    run(tmp_path).store.close()
+    (tmp_path / MARKER).write_bytes(older)  # it died between marking the store and marking the state
+    with pytest.raises(RefusedError, match="paper's"):
+        run(tmp_path, mode=Mode.DRY_RUN)
+    run(tmp_path).store.close()
+    with pytest.raises(RefusedError, match="paper's"):
+        run(tmp_path, mode=Mode.DRY_RUN)
 
 
 def test_another_installations_marker_refuses(tmp_path):
@@ -206,7 +246,7 @@ def test_a_million_entries_start_within_two_seconds(tmp_path):
                 txn.append(*seal(txn.head(), draft(number + 1)))
     opened.store.close()
     began = time.monotonic()
-    again = open_installation(tmp_path, BOT, 0)
+    again = open_installation(tmp_path, BOT, Mode.PAPER, 0)
     took_s = time.monotonic() - began
     again.store.close()
     assert (again.findings.entries, again.findings.records) == (10_000, 1000)

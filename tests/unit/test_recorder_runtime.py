@@ -1,6 +1,7 @@
 """The recorder under the real runtime: stepped in the kernel, and pinned to its thread beside a pump."""
 
 import threading
+from queue import SimpleQueue
 
 import msgspec
 import pytest
@@ -22,7 +23,7 @@ from protocol import codec
 from protocol.effects import Commit
 from protocol.journal import Released
 from protocol.lifecycle import CommitFailed, Recover, StoreRecord, Wake
-from tests.support.recorder_driver import submit
+from tests.support.recorder_driver import request, submit
 
 GROUPS = (
     Group(name="root", intensity=1, period_s=300.0),
@@ -50,7 +51,7 @@ class Desk:
         )
 
     def booker(self):
-        return Role(step=self.book, initial=Booked, accepts=(), store_prefix="order/")
+        return Role(step=self.book, initial=Booked, accepts=(), store_prefixes=("order/",))
 
     def gateway(self):
         return Role(step=self.release, initial=Booked, accepts=(Released,), journaled=False)
@@ -145,3 +146,51 @@ def test_pinned_beside_a_pump_on_a_real_disk(tmp_path):
     assert len(keys(store)) == 50
     assert check_whole(store, store.shelf).records == 50
     store.close()
+
+
+class Committer:
+    """Takes what the recorder answers, from its thread."""
+
+    def __init__(self):
+        self.answers = SimpleQueue()
+
+    def put(self, envelope):
+        self.answers.put(envelope.body)
+
+    def wait(self, count):
+        """The numbers of so many answers; fails when one does not come."""
+        return [self.answers.get(timeout=20).number for _ in range(count)]
+
+
+def test_a_burst_during_a_commit_is_the_next_commit():
+    """On its own thread: one commit is held, a hundred requests come meanwhile, and one sync makes them durable."""
+    began, go_on, synced = threading.Event(), threading.Event(), []
+
+    def at_point(point):
+        if point == "synced":
+            synced.append(store.head().index)
+        if point == "written" and store.head().index == 1 and not began.is_set():
+            began.set()
+            assert go_on.wait(20)
+
+    store, asker = MemoryStore(at_point), Committer()
+    recorder = Member(
+        child=Child(name="recorder", group="core"), role=lambda _: role(store, background=False), pump="pinned"
+    )
+    clock = SystemClock()
+    pump = ThreadPump("core", clock)
+    node = Node(clock, GROUPS, (recorder,), {"core": pump})
+    pump.start()
+    node.directory.route("asker", asker)
+    node.start()
+    node.tell("recorder", request(0, actor="asker"))
+    assert asker.wait(1) == [0]
+    node.tell("recorder", request(1, actor="asker"))
+    assert began.wait(20)
+    for number in range(2, 102):
+        node.tell("recorder", request(number, actor="asker"))
+    go_on.set()
+    assert asker.wait(101) == list(range(1, 102))
+    assert [index for index in synced if index] == [1, 2, 102]
+    assert node.stop("done")
+    assert pump.stop()

@@ -13,6 +13,7 @@ from actors.recorder.installation import open_installation
 from ops import verify
 from ops.bench import commit
 from ops.exits import Exit, VerbError
+from protocol.policy import Mode
 from tests.support.recorder_driver import Driver, request
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,8 +21,9 @@ DESK = """
 import sys
 from pathlib import Path
 from actors.recorder.installation import open_installation
+from protocol.policy import Mode
 from tests.support.recorder_driver import Driver, request
-driver = Driver(open_installation(Path(sys.argv[1]), "bot", 1).store)
+driver = Driver(open_installation(Path(sys.argv[1]), "bot", Mode.PAPER, 1).store)
 number = 0
 while True:
     number += 1
@@ -38,7 +40,7 @@ class Args:
 
 @pytest.fixture
 def state(tmp_path):
-    opened = open_installation(tmp_path, "bot", 1)
+    opened = open_installation(tmp_path, "bot", Mode.PAPER, 1)
     driver = Driver(opened.store)
     driver.deliver(*(request(n, [(f"k/{n % 5}", b"%d" % n)], actor=f"a{n}") for n in range(1, 21)))
     take_snapshot(opened.store)

@@ -35,6 +35,7 @@ from tests.support.desk_scenes import (
     noted,
     operator_order,
     order,
+    periods,
     position,
     product_rules,
     products_known,
@@ -98,10 +99,22 @@ def test_a_venue_that_answers_no_probe_halts_until_it_does():
     desk.tell(view(positions=(position(),)), health(consecutive_errors=1, probe_failed=True))
     assert codes(desk) == [], "one call that failed is no outage"
     desk.tell(health(consecutive_errors=3, probe_failed=True))
-    assert codes(desk) == [("exchange_unhealthy", HALTED), ("api_health", REDUCING)]
+    assert codes(desk) == [("api_health", REDUCING), ("exchange_unhealthy", HALTED)]
     assert told(desk.tell(exit_wanted()), PlaceIntent) == []
     desk.tell(health())
     assert codes(desk) == []
+
+
+@pytest.mark.req("EX1")
+def test_of_several_gates_the_first_of_the_order_is_the_reason():
+    desk, ill = RiskDesk(), {"consecutive_errors": 3, "probe_failed": True, "auth_failing": True}
+    desk.tell(StoreTrouble(ok=False, kind="failed", detail=""), universe_view(eligible=(), at_ns=desk.now))
+    found = []
+    for news in (health(), health(auth_failing=True), health(**ill), health(**ill, rate_limited_until_ns=desk.now + S)):
+        desk.tell(news)
+        found.append(desk.code())
+    desk.tell(view(9_600, periods=periods()))
+    assert [*found, desk.code()] == ["store_failure", "credentials", "api_health", "rate_limit_cooldown", "daily_stop"]
 
 
 OFF = {"clock_offset_ns": 200_000_000, "clock_error_ns": 10_000_000}
@@ -195,11 +208,12 @@ def test_volatility_holds_entries_until_two_cycles_are_calm():
 def test_a_universe_that_nobody_has_seen_yet_is_not_a_small_one():
     desk = RiskDesk()
     rows = tuple(Exclusion(product_id=p, tier=1, reason="no_market_data", value=None, limit=None) for p in PRODUCTS)
-    cycle(desk, excluded=rows)
+    desk.state = replace(desk.state, eligible=None)
+    cycle(desk, eligible=(), excluded=rows)
     assert codes(desk) == []
-    cycle(desk, excluded=tuple(replace(row, reason="min_volume") for row in rows))
+    cycle(desk, eligible=(), excluded=tuple(replace(row, reason="min_volume") for row in rows))
     assert codes(desk) == [("insufficient_universe", REDUCING)]
-    cycle(desk, excluded=rows)
+    cycle(desk, eligible=(), excluded=rows)
     assert codes(desk) == [("insufficient_universe", REDUCING)], "once it was counted, no data means nobody"
 
 
@@ -292,6 +306,12 @@ AGES = {
     "no closed minute at all": ({"candle_ns": None}, "stale_data", "no closed minute"),
     "two seconds on the way": ({"fresh_ns": NOON_NS - 2 * S, "venue_ns": NOON_NS - 2 * S}, "approved", ""),
     "longer on the way": ({"fresh_ns": NOON_NS - 2 * S - 1}, "stale_data", "transport lag"),
+    "a second ahead of the venue's clock": ({"fresh_ns": NOON_NS + S, "received_ns": NOON_NS + S}, "approved", ""),
+    "further ahead is as bad as old": (
+        {"fresh_ns": NOON_NS + S + 1, "received_ns": NOON_NS + S},
+        "stale_data",
+        "quote age, ahead of the venue's clock",
+    ),
     "quiet for a minute on a live connection": ({"venue_ns": NOON_NS - 60 * S}, "approved", ""),
 }
 
@@ -311,10 +331,21 @@ def test_every_age_has_its_own_limit_and_name(changes, code, detail):
 def test_ages_are_taken_on_the_venues_clock():
     desk = RiskDesk()
     behind = {"fresh_ns": NOON_NS - 10 * S, "candle_ns": NOON_NS - 10 * S}
-    desk.tell(health(clock_offset_ns=-10 * S), quote(BTC, **behind))
+    desk.tell(health(clock_offset_ns=-10 * S), *(quote(product, **behind) for product in PRODUCTS))
     assert desk.code() == "approved"
     desk.tell(health(clock_offset_ns=0))
     assert desk.code() == "stale_data"
+
+
+@pytest.mark.req("ST1")
+@pytest.mark.parametrize("off_ms", [-10_000, -500, 500, 10_000])
+def test_stamps_behind_or_ahead_of_ours_are_no_age_once_the_offset_is_measured_and_half_a_second_never(off_ms):
+    desk, off_ns = RiskDesk(), off_ms * S // 1000
+    at_ns = NOON_NS + off_ns
+    desk.tell(*(quote(product, fresh_ns=at_ns, venue_ns=at_ns, candle_ns=at_ns) for product in PRODUCTS))
+    if abs(off_ms) > 500:
+        desk.tell(health(clock_offset_ns=off_ns))
+    assert desk.code() == "approved"
 
 
 @pytest.mark.req("EX1")

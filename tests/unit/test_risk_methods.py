@@ -42,6 +42,19 @@ def test_fixed_asks_for_its_amount_times_the_regime_whatever_is_proposed(regime,
     assert (decision.requested_usd, decision.approved_usd, decision.method) == (usd, usd, "fixed")
 
 
+@pytest.mark.req("STR4")
+def test_a_strategys_caution_holds_for_every_method():
+    """A canary, or a wild market: risk parity has it in what is proposed, fixed and Kelly begin elsewhere."""
+    cautious = replace(proposal(pct=2), size_share=D("0.25"))
+    fixed = RiskDesk(sizing=SizingMethod.FIXED, fixed_size_usd=D(200))
+    assert one(fixed, cautious).requested_usd == 50
+    kelly_desk = RiskDesk(sizing=SizingMethod.KELLY)
+    traded(kelly_desk, 60)
+    assert one(kelly_desk, cautious).requested_usd == pytest.approx(D(10_000) / 12 / 4)
+    assert one(RiskDesk(), cautious).requested_usd == 200
+    assert one(RiskDesk(), replace(cautious, size_share=D(0))).code is Reason.SCHEMA_INVALID
+
+
 def test_risk_parity_is_what_the_strategy_proposes():
     decision = one(RiskDesk(), proposal(pct=2))
     assert (decision.requested_usd, decision.method) == (200, "risk_parity")
@@ -119,7 +132,7 @@ def test_no_order_is_larger_than_the_largest():
 @pytest.mark.req("X3")
 def test_the_smallest_order_counts_where_it_is_larger_and_has_its_fee_on_top():
     desk = RiskDesk(min_order_usd=D(100), maker_fee_bps=D(50))
-    assert one(desk, proposal(pct="1.005")).code is Reason.POSITION_SIZE_TOO_SMALL
+    assert one(desk, proposal(pct="1.005")).code is Reason.BELOW_MIN_AFTER_CAPS
     assert one(desk, proposal(pct="1.0051")).approved
 
 
@@ -174,7 +187,7 @@ def test_what_is_not_ours_is_no_position_of_ours():
 
 # --- adds ---------------------------------------------------------------------------------------------------------
 
-ADDS = {"pyramiding": True, "cooldown_fill_ns": 0, "symbol_spacing_ns": 0, "spacing_ns": 0}
+ADDS = {"pyramiding": True, "max_pyramids": 1, "cooldown_fill_ns": 0, "symbol_spacing_ns": 0, "spacing_ns": 0}
 
 
 def holding(**limits):

@@ -4,11 +4,12 @@ import pytest
 from msgspec.structs import replace
 
 from protocol.effects import Commit, SetTimer
+from protocol.instants import SECOND_NS
 from protocol.lifecycle import Recover, Wake
 from protocol.orders import PlaceIntent, Purpose, Side, Status, Step, StepKind
 from protocol.risk import BatchJudged, OperatorOrderJudged, Reason
 from protocol.strategy import Regime
-from protocol.venue import GetFees
+from protocol.venue import FeesKnown, GetFees, QueryFailed
 from tests.support.desk_rooms import RiskDesk
 from tests.support.desk_scenes import (
     BTC,
@@ -19,6 +20,7 @@ from tests.support.desk_scenes import (
     SOL,
     XRP,
     D,
+    alerts,
     exit_wanted,
     fill_applied,
     intent,
@@ -274,13 +276,32 @@ def test_exits_wait_for_no_cooldown():
 
 
 @pytest.mark.req("CD1")
-def test_many_fills_of_one_sale_are_one_outcome():
+@pytest.mark.parametrize("restarts", [False, True], ids=["in one life", "over a restart"])
+def test_many_fills_of_one_sale_are_one_outcome(restarts):
     desk = RiskDesk()
     fills = [fill_applied(buy=False, net=-1, client_order_id="c-s", entry_id=f"e{n}") for n in range(5)]
     desk.tell(*fills)
     assert desk.seen().loss_streak == 0, "the sale is not over"
+    if restarts:
+        desk.restart()
+        desk.get_ready()
     desk.tell(sale(0)[1])
     assert desk.seen().loss_streak == 1
+
+
+@pytest.mark.req("CD1")
+@pytest.mark.parametrize("restarts", [False, True], ids=["in one life", "over a restart"])
+def test_a_sale_that_filled_for_too_much_has_its_outcome_all_the_same(restarts):
+    desk = RiskDesk()
+    fill, sold, seen = sale(-1, "stop_loss")
+    effects = desk.tell(fill, seen, replace(sold, filled_value=sold.spec.base_size * 200))
+    assert len([e for e in effects if isinstance(e, Commit)]) == 1, "one transaction"
+    if restarts:
+        desk.restart()
+        desk.get_ready()
+    assert "accounting_mismatch" in {g.code.value for g in desk.seen().gates}
+    assert desk.seen().loss_streak == 1
+    assert (dict(desk.seen().cooldowns)[BTC] - desk.now) / SECOND_NS == 7200
 
 
 def test_a_sale_with_a_losing_and_a_larger_winning_part_is_a_win():
@@ -376,6 +397,17 @@ def test_a_drill_leaves_no_trace_in_the_pacing_of_strategies():
     assert desk.code(proposal(BTC)) == "approved"
 
 
+@pytest.mark.req("CD1")
+def test_a_failed_order_blocks_its_coin_in_every_currency():
+    desk = many()
+    desk.tell(products_known(*(product_rules(p) for p in (BTC, "BTC-USDC", ETH))))
+    desk.tell(order(status=Status.REJECTED, error="NO_FUNDS"))
+    blocked = {product: (until - desk.now) / SECOND_NS for product, until in desk.seen().cooldowns}
+    assert blocked == {BTC: 300, "BTC-USDC": 300}
+    desk.tell(order(ETH, status=Status.REJECTED, error="POST_ONLY"))
+    assert ETH not in dict(desk.seen().cooldowns)
+
+
 # --- start and fees -----------------------------------------------------------------------------------------------
 
 
@@ -388,6 +420,19 @@ def test_fees_are_asked_at_the_start_and_every_hour():
     assert [t.due_ns for t in effects if isinstance(t, SetTimer)] == [desk.now + 3600 * 10**9]
 
 
+def test_a_question_for_fees_that_failed_is_put_again_within_seconds():
+    desk = RiskDesk()
+    (again,) = desk.tell(QueryFailed(request_id="fees", kind="timeout", detail=""))
+    assert (again.timer, again.due_ns - desk.now) == ("fees", 5 * SECOND_NS)
+    assert len(told(desk.tell(Wake(timer="fees", due_ns=again.due_ns)), GetFees, "gateway")) == 1
+
+
+def test_the_first_rates_are_said_where_they_are_not_those_of_the_policy():
+    assert alerts(RiskDesk().tell(FeesKnown(request_id="fees", maker_bps=D(40), taker_bps=D(60)))) == []
+    effects = RiskDesk().tell(FeesKnown(request_id="fees", maker_bps=D(60), taker_bps=D(120)))
+    assert alerts(effects) == [("fee_change", "WARNING")]
+
+
 def test_the_view_counts_what_works_what_was_entered_and_what_cools_down():
     desk = RiskDesk()
     desk.decide(proposal(ETH))
@@ -396,3 +441,13 @@ def test_the_view_counts_what_works_what_was_entered_and_what_cools_down():
     assert (seen.exposure_pct, seen.pending_usd) == (D(5), D(100))
     assert (seen.entries_1h, seen.entries_today) == (1, 1)
     assert seen.cooldowns == ((SOL, NOON_NS + 1800 * 10**9),)
+
+
+@pytest.mark.req("CD1")
+@pytest.mark.parametrize(("drill", "code"), [(False, "trade_spacing"), (True, "approved")])
+def test_a_purchase_by_hand_paces_what_follows_and_a_drill_does_not(drill, code):
+    desk = RiskDesk()
+    assert desk.operate(operator_order(ETH, drill=drill)).approved
+    desk.finish()
+    assert desk.code(proposal(BTC)) == code
+    assert desk.seen().entries_1h == (not drill)

@@ -238,8 +238,8 @@ def test_each_product_waits_for_its_own_last_trade():
 
 
 POSITIONS = {
-    "dust is no position": (view(positions=(position(quantity="0.01"),)), "approved"),
-    "a cent more than dust is one": (view(positions=(position(quantity="0.0101"),)), "already_have_position"),
+    "less than dust is no position": (view(positions=(position(quantity="0.0099"),)), "approved"),
+    "as much as dust is one": (view(positions=(position(quantity="0.01"),)), "already_have_position"),
     "nothing is added to a position": (view(positions=(position(),)), "already_have_position"),
     "a position elsewhere does not matter": (view(positions=(position(ETH),)), "approved"),
     "a working purchase is enough": (order(), "pending_buy_exists"),

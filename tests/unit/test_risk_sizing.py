@@ -1,10 +1,11 @@
 """How much of a request is granted: every cap, pending orders at their worst, money, fees, minima (risk.md §3)."""
 
 import pytest
+from msgspec.structs import replace
 
 from actors.order.routing import Expiry, Try, build
 from protocol.orders import OrderSpec, PlaceIntent, Side, Status
-from protocol.portfolio import Holding
+from protocol.portfolio import ForeignOrder, Holding
 from protocol.risk import Bound, CapType, Decision, Outcome, Reason
 from protocol.strategy import Regime
 from protocol.venue import Balance, FeesKnown, GetFees
@@ -17,8 +18,10 @@ from tests.support.desk_scenes import (
     SOL,
     D,
     alerts,
+    exit_wanted,
     fill_applied,
     noted,
+    operator_order,
     order,
     position,
     product_rules,
@@ -140,6 +143,28 @@ SIZES = {
         "200",
         True,
     ),
+    "somebody else's resting purchase uses the room of the whole": (
+        {"messages": [view(foreign_orders=(ForeignOrder(product_id=LINK, usd=D(2400)),))], "asked": proposal(pct=3)},
+        "100",
+        True,
+    ),
+    "and that of its asset": (
+        {
+            "messages": [view(foreign_orders=(ForeignOrder(product_id="BTC-USDC", usd=D(300)),))],
+            "asked": proposal(pct=3),
+        },
+        "100",
+        True,
+    ),
+    "but none where external holdings do not count": (
+        {
+            "messages": [view(foreign_orders=(ForeignOrder(product_id=LINK, usd=D(2400)),))],
+            "asked": proposal(pct=3),
+            "count_external": False,
+        },
+        "300",
+        False,
+    ),
     "a position without a price counts at what it cost": (
         {"messages": [view(positions=(position(ETH, 9, mark=None),))], "asked": proposal(pct=3)},
         "100",
@@ -155,6 +180,12 @@ def test_a_request_is_sized_to_the_tightest_cap(scene, usd, degraded):
     decision = sized(*messages, **{k: v for k, v in scene.items() if k != "messages"})
     assert decision.approved, decision.code
     assert (decision.approved_usd, decision.degraded) == (D(usd), degraded)
+
+
+@pytest.mark.req("E2")
+def test_nothing_is_added_beside_a_foreign_purchase_that_nobody_can_measure():
+    unknown = ForeignOrder(product_id="LINK-EUR", usd=None)
+    assert sized(view(foreign_orders=(unknown,))).code is Reason.NO_NAV
 
 
 REFUSALS = {
@@ -178,6 +209,7 @@ REFUSALS = {
     "a request of nothing": ({"asked": proposal(pct=0)}, {"non_positive_request"}),
     "a negative request": ({"asked": proposal(pct=-1)}, {"non_positive_request"}),
     "a request below the smallest position": ({"asked": proposal(pct="0.2499")}, {"position_size_too_small"}),
+    "a request below the smallest order": ({"asked": proposal(pct="0.1")}, {"below_min_after_caps"}),
     "a crash, where every cap is nothing": (
         {"regime": Regime.CRASH},
         {"max_open_positions", "strategy_cap", "total_at_risk_cap", "position_cap", "theme_cap"},
@@ -227,7 +259,7 @@ def test_the_fee_is_part_of_what_must_be_affordable():
 
 VIABLE = {
     "the minimum net of the maker fee is viable": ("0.1004016064257028113", "approved"),
-    "a hair below it is not": ("0.1004016064257028112", "position_size_too_small"),
+    "a hair below it is not": ("0.1004016064257028112", "below_min_after_caps"),
 }
 
 
@@ -240,7 +272,7 @@ def test_the_smallest_purchase_is_the_minimum_and_its_fee(pct, code):
 @pytest.mark.req("X3")
 def test_the_venues_own_minimum_counts_where_it_is_larger():
     made = desk(products_known(product_rules(quote_min_size=D(100))))
-    assert made.code(proposal(pct=1)) == "position_size_too_small"
+    assert made.code(proposal(pct=1)) == "below_min_after_caps"
     assert made.code(proposal(pct="1.01")) == "approved"
 
 
@@ -250,7 +282,7 @@ def test_fees_that_the_venue_tells_move_the_minimum():
     asked = proposal(pct="0.1005")
     assert made.code(asked) == "approved"
     made.tell(FeesKnown(request_id="fees", maker_bps=D(60), taker_bps=D(120)))
-    assert made.code(asked) == "position_size_too_small"
+    assert made.code(asked) == "below_min_after_caps"
 
 
 RATES = {
@@ -274,9 +306,10 @@ def fees_known(maker, taker):
 @pytest.mark.req("X3")
 def test_a_change_of_rates_is_an_alert_and_the_first_word_is_none():
     made = desk()
+    assert alerts(made.tell(fees_known(40, 60))) == []
+    assert alerts(made.tell(fees_known(60, 120))) == [("fee_change", "WARNING")]
     assert alerts(made.tell(fees_known(60, 120))) == []
-    assert alerts(made.tell(fees_known(60, 120))) == []
-    assert alerts(made.tell(fees_known(40, 80))) == [("fees_changed", "WARNING")]
+    assert alerts(made.tell(fees_known(40, 80))) == [("fee_change", "WARNING")]
 
 
 @pytest.mark.req("X3")
@@ -297,11 +330,33 @@ def test_what_risk_lets_pass_at_the_boundary_execution_does_not_refuse(increment
     rules = product_rules(quote_min_size=D(10), base_min_size=D(increment), base_increment=D(increment))
     made = desk(products_known(rules), fees_known(fee_bps, 120), maker_floor_bps=D(0), min_position_size_pct=D(0))
     small = made.decide(proposal(pct="0.0001"))[BTC]
-    (least,) = [v.limit for v in small.verdicts if v.code is Reason.POSITION_SIZE_TOO_SMALL]
-    assert made.code(proposal(pct=least / 100 * D("0.999999999"))) == "position_size_too_small"
+    (least,) = [v.limit for v in small.verdicts if v.detail == "request"]
+    assert made.code(proposal(pct=least / 100 * D("0.999999999"))) == "below_min_after_caps"
     (placed,) = told(made.ask(proposal(pct=least / 100 * D("1.000000001"))), PlaceIntent)
     intent, seen = placed.intent, made.state.quotes[BTC]
     timing = (made.now, Expiry())
     built = build("c", intent, Try(step=intent.steps[0], remaining=intent.quote_size), (rules, seen), timing)
     assert isinstance(built, OrderSpec), built
     assert built.base_size * built.limit_price * (1 + D(fee_bps) / 10_000) <= intent.quote_size * D("1.02")
+
+
+HOLDS_BTC = view(positions=(position(BTC, 5),))
+
+
+@pytest.mark.req("E1")
+def test_a_cap_lowered_below_what_is_held_buys_no_more_and_sells_nothing_by_itself():
+    made = desk(HOLDS_BTC, theme_caps_pct=(("LAYER1", D(20)),))
+    assert made.code(proposal(ETH)) == "approved"
+    lowered = replace(made.state.limits, theme_caps_pct=(("LAYER1", D(3)),))
+    made.state = replace(made.state, limits=lowered)
+    made.restart()
+    made.get_ready()
+    assert told(made.tell(HOLDS_BTC), PlaceIntent) == []
+    assert made.code(proposal(ETH)) == "theme_cap"
+    assert len(told(made.tell(exit_wanted(quantity=D(5))), PlaceIntent, "orders")) == 1
+
+
+@pytest.mark.req("E1")
+def test_a_request_a_hundred_times_too_large_never_leaves_at_its_size():
+    assert sized(asked=proposal(pct=300)).approved_usd == 300, "cut to the position's cap"
+    assert not desk().operate(operator_order(ETH, base_size=None, quote_size=D(30_000))).approved

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from protocol.journal import StoreTrouble
 from protocol.orders import CancelOrder, PlaceIntent, Side, Status
 from protocol.risk import LaneLoad, Pause, Resume, RiskView, TradingState, WatchdogSeen
-from protocol.strategy import Asset, Regime, UniverseView
+from protocol.strategy import Regime, UniverseView
 from protocol.venue import UserStream
 from tests.support.desk_rooms import RiskDesk
 from tests.support.desk_scenes import (
@@ -16,6 +16,7 @@ from tests.support.desk_scenes import (
     SOL,
     D,
     alerts,
+    asset,
     epoch,
     exit_wanted,
     fill_applied,
@@ -34,23 +35,13 @@ MIDNIGHT_S, MONDAY_S = 12 * 3600, (4 * 24 + 12) * 3600
 
 
 def universe(regime=Regime.CHOP, eligible=2):
-    asset = Asset(
-        product_id=BTC,
-        tier=1,
-        theme="LAYER1",
-        bid=D(100),
-        ask=D(100),
-        spread_bps=1.0,
-        depth_usd=1e6,
-        volume_24h_usd=1e9,
-    )
     return UniverseView(
         at_ns=NOON_NS,
         regime=regime,
         regime_confidence=1.0,
         trend_pct=0.0,
         volatility_pct=0.0,
-        eligible=(asset,) * eligible,
+        eligible=tuple(asset(p) for p in (BTC, ETH)[:eligible]),
         excluded=(),
     )
 
@@ -115,6 +106,7 @@ TABLE = {
         NOTHING,
     ),
     "operator pause": ((PAUSE,), {}, REDUCING, "operator_pause", SALES),
+    "governance": ((), {"live_enabled": False}, REDUCING, "governance_live_trading_disabled", SALES),
     "crash": ((universe(Regime.CRASH),), {}, REDUCING, "regime_crash", SALES),
     "one eligible product": ((universe(eligible=1),), {}, REDUCING, "insufficient_universe", SALES),
     "two eligible products": ((universe(),), {}, ACTIVE, None, ALL),
@@ -173,6 +165,16 @@ def test_nothing_is_placed_before_the_first_picture():
     desk = RiskDesk(ready=False)
     desk.tell(epoch())
     assert desk.seen().state is HALTED
+
+
+def test_a_resume_before_the_first_picture_arms_nobody():
+    desk = RiskDesk(ready=False)
+    desk.tell(epoch(), PAUSE, Resume(by="operator"))
+    assert desk.seen().state is HALTED
+    desk.fresh()
+    assert not desk.operate(operator_order(ETH)).approved
+    desk.tell(view())
+    assert desk.seen().state is ACTIVE
 
 
 # --- loss limits --------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from actors.root.core import (
     KILLED,
     REFUSED,
     REVOKED,
+    STILL,
     Exited,
     Finish,
     Kill,
@@ -18,10 +19,13 @@ from actors.root.core import (
     Start,
     Started,
     StopAsked,
+    TakeUp,
     Terminate,
     Tick,
+    TookUp,
     step,
 )
+from protocol.control import TAKE_UP
 from protocol.instants import SECOND_NS
 
 SPECS = (
@@ -139,6 +143,92 @@ def test_a_store_that_must_not_be_used_ends_everything_with_4():
     assert rig.actions == (Terminate(name="alpha"),)
     rig.tell(Exited(name="alpha", code=0), Exited(name="watchdog", code=0), Exited(name="venue", code=0))
     assert rig.actions == (Finish(code=REFUSED),)
+
+
+# --- a frozen watchdog --------------------------------------------------------------------------------------------
+
+
+def beats(rig, *stamps):
+    """A tick each, a quarter of a second apart, with the watchdog's last stamp; the watchdogs that were ended."""
+    ended = []
+    for stamp in stamps:
+        rig.tell(Tick(revoked=False, armed=True, beat_ns=stamp), after_s=0.25)
+        ended += [action.name for action in rig.actions if isinstance(action, Kill)]
+    return ended
+
+
+@pytest.mark.req("K1")
+def test_a_watchdog_whose_beat_stands_still_is_ended_once_and_the_next_starts_when_it_is_gone():
+    rig = Rig()
+    assert beats(rig, 1, 2, 3, *[4] * STILL) == []
+    assert beats(rig, 4) == ["watchdog"]
+    assert beats(rig, *[4] * 100) == [], "a signal that cannot be refused is sent once"
+    assert rig.tell(Exited(name="watchdog", code=KILLED)).actions == (Start(name="watchdog"),)
+
+
+def test_a_new_watchdog_is_not_judged_by_the_old_one_s_beat():
+    rig = Rig()
+    beats(rig, 1, 2, *[3] * (STILL + 1))
+    rig.tell(Exited(name="watchdog", code=KILLED), Started(name="watchdog", pid=9))
+    assert beats(rig, *[3] * 100, 4, *[5] * STILL, *[6] * STILL) == []
+    assert beats(rig, 6) == ["watchdog"]
+
+
+def test_a_machine_that_stood_still_itself_has_no_frozen_watchdog():
+    rig = Rig()
+    beats(rig, 1, 2)
+    rig.tell(Tick(revoked=False, armed=True, beat_ns=2), after_s=3600.0)
+    assert rig.actions == ()
+    assert beats(rig, 3, *[4] * STILL) == []
+
+
+def test_nobody_is_ended_for_standing_still_during_a_stop():
+    rig = Rig()
+    beats(rig, 1, 2)
+    rig.tell(StopAsked(), Exited(name="alpha", code=0))
+    assert beats(rig, *[2] * (STILL + 4)) == []
+
+
+# --- another configuration ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.req("C1")
+def test_a_desk_that_makes_way_is_followed_by_one_that_reads_what_was_taken_up_and_so_is_alpha():
+    rig = Rig()
+    assert rig.tell(Exited(name=DESK, code=TAKE_UP)).actions == (TakeUp(),), "first it is written"
+    assert rig.tell(Tick(revoked=False, armed=False)).actions == ()
+    actions = rig.tell(TookUp()).actions
+    assert actions == (Terminate(name="alpha"), Terminate(name="venue"), Start(name=DESK))
+    assert rig.tell(Exited(name="alpha", code=0)).actions == (Start(name="alpha"),)
+
+
+@pytest.mark.req("C1")
+def test_who_outlives_the_root_outlives_a_configuration():
+    specs = tuple(
+        Spec(name=s.name, kind=Kind.OUTLIVES, stop_order=3, stop_s=5.0) if s.name == "venue" else s for s in SPECS
+    )
+    root = Root(specs=specs)
+    for spec in specs:
+        root, _ = step(root, Started(name=spec.name, pid=1), 0)
+    root, _ = step(root, Exited(name=DESK, code=TAKE_UP), 1)
+    assert step(root, TookUp(), 1)[1] == (Terminate(name="alpha"), Start(name=DESK))
+
+
+@pytest.mark.req("C1")
+def test_making_way_never_counts_as_a_death():
+    rig = Rig()
+    for _ in range(10):
+        assert rig.desk_dies(TAKE_UP) == (TakeUp(),)
+        rig.tell(TookUp())
+    assert rig.root.deaths_ns == ()
+
+
+def test_a_stop_that_comes_while_a_desk_makes_way_is_a_stop():
+    rig = Rig().tell(StopAsked(), Exited(name="alpha", code=0), Exited(name=DESK, code=TAKE_UP))
+    assert rig.actions == (Terminate(name="watchdog"),)
+    assert rig.tell(Exited(name="watchdog", code=0), Exited(name="venue", code=0)).actions == (Finish(code=0),)
+    rig = Rig().tell(Exited(name=DESK, code=TAKE_UP), StopAsked())
+    assert rig.tell(TookUp()).actions == ()
 
 
 # --- the stop -----------------------------------------------------------------------------------------------------

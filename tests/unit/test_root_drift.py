@@ -5,13 +5,16 @@ from itertools import chain, repeat
 
 import pytest
 
-from actors.root.drift import DriftWatch
+from actors.root.drift import PATIENCE, DriftWatch
 from actors.runtime.control_frames import serve
 from protocol.control import DriftFound, Reply
 
 
-def looked(path, hashes, looks=1):
-    """What so many looks say, and what a desk hears of them; `hashes` are what is found, the last for ever."""
+def looked(path, hashes, looks=1, exchanging=lambda: False, follow=None):
+    """What so many looks say, and what a desk hears of them; `hashes` are what is found, the last for ever.
+
+    Another configuration is followed from the start on where one is named.
+    """
     heard = []
     found = chain(hashes, repeat(hashes[-1]))
 
@@ -21,7 +24,9 @@ def looked(path, hashes, looks=1):
 
     async def work():
         server = await serve(path, desk)
-        watch = DriftWatch("ab", lambda: next(found), path, every_s=0.0, settle_s=0.0)
+        watch = DriftWatch("ab", lambda: next(found), path, every_s=0.0, settle_s=0.0, exchanging=exchanging)
+        if follow is not None:
+            watch.follow(follow)
         try:
             return [await watch.look() for _ in range(looks)]
         finally:
@@ -44,6 +49,19 @@ def test_files_that_agree_are_nothing_to_tell(tmp_path):
 def test_another_hash_is_told_at_every_look(tmp_path, found):
     told = DriftFound(by="root", running="ab", found=found)
     assert looked(tmp_path / "s", [found], 2) == ([False, False], [told, told])
+
+
+@pytest.mark.req("C1")
+def test_an_exchange_under_way_is_no_drift_but_one_that_hangs_is(tmp_path):
+    assert looked(tmp_path / "s", ["cd"], PATIENCE, lambda: True) == ([False] * PATIENCE, [])
+    assert looked(tmp_path / "s", ["cd"], PATIENCE + 2, lambda: True)[1] == [DRIFT, DRIFT]
+
+
+@pytest.mark.req("C1")
+def test_what_was_taken_up_is_what_runs_and_an_edit_after_it_is_drift_again(tmp_path):
+    assert looked(tmp_path / "s", ["cd"], 2, follow="cd") == ([True, True], [])
+    [edited] = looked(tmp_path / "s", ["ab"], follow="cd")[1]
+    assert (edited.running, edited.found) == ("cd", "ab")
 
 
 def test_a_file_that_was_only_being_written_is_not_told(tmp_path):

@@ -29,7 +29,7 @@ class Fetch(Effect, frozen=True, kw_only=True):
 class World:
     """One actor `a` with a scripted step, a recorder that may be slow, and `b`, which remembers."""
 
-    def __init__(self, step, *, prefix=None, edge=None, journaled=True, accepts=(Add, Urgent, Price, CancelOrder)):
+    def __init__(self, step, *, prefixes=(), edge=None, journaled=True, accepts=(Add, Urgent, Price, CancelOrder)):
         self.store, self.heard, self.kernel = Store(), [], Kernel(seed=1)
         self.edge = edge
 
@@ -37,7 +37,7 @@ class World:
             self.heard.append(message)
             return state, ()
 
-        role = Role(step, lambda: 0, accepts, store_prefix=prefix, journaled=journaled, edge=edge)
+        role = Role(step, lambda: 0, accepts, store_prefixes=prefixes, journaled=journaled, edge=edge)
         members = (
             Member(child=Child(name="recorder", group="g"), role=lambda _: recorder(self.store)),
             Member(
@@ -93,7 +93,7 @@ def committing(state, message, now_ns):
 
 @pytest.fixture
 def slow():
-    world = World(committing, prefix="a/")
+    world = World(committing, prefixes=("a/",))
     world.store.slow = []
     return world
 
@@ -142,7 +142,7 @@ def test_an_answer_to_an_earlier_commit_is_not_taken(slow):
 
 
 def test_everything_waits_for_the_records():
-    world = World(committing, prefix="a/")
+    world = World(committing, prefixes=("a/",))
     world.store.records["a/n"] = b"40"
     for ref in [world.node.tree.records["a"].shell.actor_ref]:
         ref.stop(block=False)
@@ -162,8 +162,8 @@ def test_commit_journal_entries_stand_in_one_transaction_and_the_rest_follows():
     world.tell(Urgent(text="x"), Add(number=1), Price(product="A", value=1), Beat(number=1))
     assert world.journal() == [
         (EntryKind.HANDLED, "lifecycle.recover"),
-        (EntryKind.SAID, "test.total"),
         (EntryKind.HANDLED, "test.urgent"),
+        (EntryKind.SAID, "test.total"),
         (EntryKind.HANDLED, "test.add"),
         (EntryKind.SAID, "test.total"),
     ]

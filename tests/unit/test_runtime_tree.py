@@ -307,7 +307,7 @@ def test_an_event_lane_over_its_bound_is_reported_and_nothing_is_dropped():
 def test_a_recorder_less_process_refuses_actors_that_keep_records():
     reasons, kernel = [], Kernel(seed=1)
     member = Member(
-        child=Child(name="a", group="g"), role=lambda _: Role(lambda s, m, n: (s, ()), int, (), store_prefix="a/")
+        child=Child(name="a", group="g"), role=lambda _: Role(lambda s, m, n: (s, ()), int, (), store_prefixes=("a/",))
     )
     node = in_kernel(kernel, (Group(name="g"),), (member,), journal=None, escalate=reasons.append)
     node.start()

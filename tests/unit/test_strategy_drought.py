@@ -122,7 +122,7 @@ def conducted(*overlays):
 def test_a_person_hears_once_a_drought_and_every_record_bears_the_overlay():
     alerts, records = conducted(None, LOOSE, LOOSE, None, LOOSE)
     assert [record.overlay for record in records] == [None, LOOSE, LOOSE, None, LOOSE]
-    assert [(a.kind, a.severity) for a in alerts] == [("thresholds_loosened", "WARNING")] * 2
+    assert [(a.kind, a.severity) for a in alerts] == [("auto_tune", "WARNING")] * 2
 
 
 @pytest.mark.req("ST1")

@@ -89,6 +89,7 @@ def engine(**changes):
 def answers(given, **parts):
     """Every proposal and every row about what was passed over: one for each trigger."""
     changes = {name: parts.pop(name) for name in ("max_stop_pct", "signs") if name in parts}
+    changes |= {"min_score": 0.0}  # the scan lets through what it likes; conviction is what is looked at here
     seen, rules = context(*given, **parts), engine(**changes)
     found = [*rules.generate_proposals(seen), *rules.passed_over(seen)]
     assert len(found) == len(given)
@@ -304,6 +305,7 @@ def test_canary(of_asset, of_trigger, count, expected):
     assert ("canary" in found.tags) is (expected is True)
     full = propose(trigger("price_move", **(WEAK | of_trigger)), min_conviction=0.0)
     assert found.notional_pct == full.notional_pct * (D("0.25") if expected else 1)
+    assert found.size_share == (D("0.25") if expected else 1)
 
 
 def test_only_a_canary_passes_without_confirmation():

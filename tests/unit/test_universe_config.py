@@ -10,7 +10,7 @@ import yaml
 from actors.risk.actor import limits
 from actors.universe.actor import settings
 from config.load import ConfigError, load
-from protocol.policy import BandRow, NearMiss
+from protocol.policy_universe import BandRow, NearMiss
 from protocol.strategy import Regime
 
 SHIPPED = Path(__file__).resolve().parents[2] / "config"
@@ -25,9 +25,9 @@ def policy():
 
 @pytest.fixture
 def loaded(tmp_path):
-    """Loads the shipped files with dotted keys of `universe.yaml` changed."""
+    """Loads the shipped files with dotted keys of `universe.yaml`, and the theme caps, changed."""
 
-    def change(**changes):
+    def change(*, caps=None, **changes):
         folder = tmp_path / "config"
         shutil.copytree(SHIPPED, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
         tree = yaml.safe_load((folder / "universe.yaml").read_text())
@@ -38,6 +38,10 @@ def loaded(tmp_path):
                 node = node[part]
             node[last] = value
         (folder / "universe.yaml").write_text(yaml.safe_dump(tree))
+        if caps is not None:
+            limits_ = yaml.safe_load((folder / "policy.yaml").read_text())
+            limits_["risk"]["max_per_theme_pct"] = caps
+            (folder / "policy.yaml").write_text(yaml.safe_dump(limits_))
         return load(folder).policy
 
     return change
@@ -112,10 +116,45 @@ def test_the_keys_of_overrides_are_those_that_are_read(loaded):
     )
 
 
+@pytest.mark.req("U1")
+def test_discovery_leaves_the_tiers_empty_for_a_start_to_fill_and_keeps_their_bounds(policy, loaded):
+    found = loaded(universe__method="dynamic_discovery")
+    assert found.universe.products == ()
+    assert [(t.min_24h_volume_usd, t.max_spread_bps) for t in found.universe.tiers] == [
+        (t.min_24h_volume_usd, t.max_spread_bps) for t in policy.universe.tiers
+    ]
+    rules = found.universe.discovery
+    assert [(t.max_products, t.min_volume_usd) for t in rules.tiers] == [
+        (10, 80_000_000),
+        (20, 8_000_000),
+        (0, 5_000_000),
+    ]
+    assert (rules.max_products, rules.max_spread_bps, rules.min_price_usd) == (30, 80, D("0.01"))
+    assert {"USDT", "USDC", "PYUSD"} <= set(rules.stable_coins)
+    assert rules.fallback == ("BTC-USD", "ETH-USD", "SOL-USD", "AVAX-USD", "DOT-USD", "ATOM-USD")
+
+
+@pytest.mark.req("U1")
+def test_without_the_cluster_of_base_layers_the_three_largest_stand_in(loaded):
+    found = loaded(universe__method="dynamic_discovery", clusters={"MEME": ["DOGE-USD"]}, caps={"MEME": 4, "OTHER": 10})
+    assert found.universe.discovery.fallback == ("BTC-USD", "ETH-USD", "SOL-USD")
+
+
+@pytest.mark.req("U1")
+def test_lists_that_are_not_read_need_not_be_kept_up(loaded):
+    found = loaded(universe__method="dynamic_discovery", tiers__tier_1_core__symbols=[], tiers__tier_2__symbols=[])
+    assert found.universe.discovery is not None
+
+
 @pytest.mark.req("C1")
-def test_products_are_not_chosen_at_run_time_and_asking_for_it_is_refused(loaded):
-    with pytest.raises(ConfigError, match=r"universe.method.*dynamic_discovery.*must be one of static"):
-        loaded(universe__method="dynamic_discovery")
+def test_another_way_to_choose_is_refused(loaded):
+    with pytest.raises(ConfigError, match=r"universe.method.*newest.*must be one of"):
+        loaded(universe__method="newest")
+
+
+def test_shipped_products_are_those_listed(policy):
+    assert (policy.universe.discovery, policy.universe.found) == (None, None)
+    assert len(policy.universe.products) == 14
 
 
 @pytest.mark.req("U2")

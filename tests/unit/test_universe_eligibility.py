@@ -12,9 +12,9 @@ from protocol.instants import SECOND_NS
 from protocol.lifecycle import Recover, Wake
 from protocol.market import Bar, CandleClosed, CandleHistory, ProductsKnown
 from protocol.risk import Alert
-from protocol.strategy import Regime
+from protocol.strategy import HistoryWanted, Regime
 from protocol.venue import ListProducts, ProductsListed, QueryFailed
-from tests.support.desk_scenes import BTC, ETH, NOON_NS, noted, policy, product_rules, quote
+from tests.support.desk_scenes import BTC, ETH, NOON_NS, health, noted, policy, product_rules, quote
 from tests.support.universe_rig import HOUR_S, Rig
 
 pytestmark = pytest.mark.req("U1")
@@ -96,6 +96,23 @@ def test_no_data_is_not_eligible(act):
 
 
 @pytest.mark.req("ST1")
+@pytest.mark.parametrize(
+    ("offset_s", "age_s", "expected"),
+    [
+        pytest.param(3, 6, "no_market_data", id="old, the venue's clock ahead"),
+        pytest.param(3, 4, "eligible", id="young, the venue's clock ahead"),
+        pytest.param(0, -2, "no_market_data", id="from the future"),
+        pytest.param(-3, 6, "no_market_data", id="old, the venue's clock behind"),
+        pytest.param(-3, 4, "eligible", id="young, the venue's clock behind"),
+    ],
+)
+def test_a_quote_ages_by_the_venues_clock(offset_s, age_s, expected):
+    rig = Rig()
+    rig.tell(health(clock_offset_ns=offset_s * SECOND_NS), health(clock_offset_ns=None))
+    rig.tell(quote(BTC, at=rig.now_ns + (offset_s - age_s) * SECOND_NS))
+    assert rig.why() == expected
+
+
 @pytest.mark.parametrize(("late_ns", "expected"), [(0, "eligible"), (1, "no_market_data")], ids=["at its age", "older"])
 def test_a_quote_is_believed_to_its_age_and_no_longer(late_ns, expected):
     rig = Rig()
@@ -133,13 +150,42 @@ def test_only_bitcoin_s_hours_count_each_once_and_no_more_than_a_week():
     assert rig.state.hours[-1].start_s == 199 * HOUR_S
 
 
+def history(*numbers, close=100.0):
+    return CandleHistory(product_id=BTC, granularity_s=HOUR_S, bars=tuple(closed(n, close).bar for n in numbers))
+
+
+@pytest.mark.req("U3")
+def test_after_a_hole_the_hours_are_asked_for_and_what_is_known_holds_until_they_come():
+    rig = Rig().tell(history(*range(168)), closed(170))
+    wanted = Tell(to=f"feed:{BTC}", message=HistoryWanted(product_id=BTC))
+    assert rig.effects == (wanted,)
+    assert rig.state.hours[-1].start_s == 167 * HOUR_S
+    assert rig.tell(closed(171)).effects == (wanted,), "an answer that was lost is asked for again"
+    rig.tell(history(*range(4, 172), close=90.0))
+    assert rig.effects == ()
+    assert ({bar.close for bar in rig.state.hours}, len(rig.state.hours)) == ({90.0}, 168)
+    assert rig.tell(closed(172)).effects == ()
+    assert rig.state.hours[-1].start_s == 172 * HOUR_S
+
+
+@pytest.mark.req("U3")
+def test_hours_that_the_venue_itself_lacks_are_said():
+    rig = Rig().tell(history(0, 1, 4, 5))
+    (log,) = rig.effects
+    assert (log.event, log.level, dict(log.fields)) == (
+        "leader_hours_missing",
+        "warning",
+        {"product": BTC, "hours": "2"},
+    )
+    assert rig.tell(closed(6)).effects == ()
+    assert [bar.start_s // HOUR_S for bar in rig.state.hours] == [0, 1, 4, 5, 6]
+
+
 def test_rules_are_asked_at_the_start_and_again_told_to_their_readers_and_renewed():
     rig = Rig(ready=False).tell(Recover())
-    (ask,) = [e for e in rig.effects if isinstance(e, Tell)]
-    assert ask.to == "gateway"
-    assert ask.message == ListProducts(
-        request_id="products", reply_to="universe", product_ids=rig.state.settings.products()
-    )
+    wanted = ListProducts(request_id="products", reply_to="universe", product_ids=rig.state.settings.products())
+    ask = Tell(to="gateway", message=wanted)
+    assert ask in rig.effects
     rig.rules(BTC)
     assert [e.to for e in rig.effects if isinstance(e, Tell) and isinstance(e.message, ProductsKnown)] == list(
         RULE_READERS
@@ -210,7 +256,7 @@ def test_fewer_than_must_be_is_a_critical_alert_once(count, alerts_):
     rig = shrunk(count)
     assert len(rig.view().eligible) == count
     raised = noted(rig.effects, Alert)
-    assert [(a.kind, a.severity) for a in raised] == [("insufficient_universe", severity) for severity in alerts_]
+    assert [(a.kind, a.severity) for a in raised] == [("empty_universe", severity) for severity in alerts_]
     rig.view()
     assert noted(rig.effects, Alert) == []
 

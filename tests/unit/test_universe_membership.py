@@ -12,7 +12,7 @@ from actors.universe.core import RECORD_KEY
 from actors.universe.hysteresis import Standing
 from protocol.effects import Commit, LogLine, Tell
 from protocol.lifecycle import CommitFailed
-from protocol.policy import VolumeSteps
+from protocol.policy_universe import VolumeSteps
 from protocol.strategy import UniverseWanted
 from tests.support.desk_scenes import BTC, DOGE, ETH, policy, product_rules
 from tests.support.universe_rig import Rig, shipped, week

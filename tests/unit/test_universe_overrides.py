@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from protocol.instants import DAY_NS
-from protocol.policy import BandRow, NearMiss
+from protocol.policy_universe import BandRow, NearMiss
 from protocol.strategy import Asset
 from tests.support.desk_scenes import BTC, DOGE, ETH, LINK, NOON_NS, SOL, XRP, policy, quote
 from tests.support.universe_rig import Rig, shipped, tier_products

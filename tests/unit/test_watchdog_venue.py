@@ -9,8 +9,8 @@ import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from actors.watchdog import venue
-from actors.watchdog.venue import Budget, UnreachableError, VenueClient
+from actors.watchdog.questions import Budget, UnreachableError
+from actors.watchdog.venue import VenueClient
 from protocol.coinbase.endpoints import Endpoint
 from protocol.coinbase.keys import SigningKey
 from protocol.instants import SECOND_NS
@@ -86,7 +86,7 @@ def against(scenario):
         await site.start()
         host, port = runner.addresses[0][:2]
         client = VenueClient(
-            f"http://{host}:{port}", SigningKey(secrets.token_hex(8), Ed25519PrivateKey.generate()), 120
+            f"http://{host}:{port}", SigningKey(secrets.token_hex(8), Ed25519PrivateKey.generate()), 120, (15.0, 20)
         )
         try:
             await scenario(fake, client)
@@ -155,7 +155,7 @@ def test_a_401_measures_the_venues_clock_and_signs_again():
         fake.unauthorized = 1
         await client.cancel(("a",))
         assert fake.cancelled == [["a"]]
-        assert 49 * SECOND_NS < client._offset_ns < 51 * SECOND_NS
+        assert 49 * SECOND_NS < client.offset_ns < 51 * SECOND_NS
 
     against(scenario)
 
@@ -169,13 +169,12 @@ def test_an_answer_that_is_no_list_is_a_failure():
     against(scenario)
 
 
-def test_the_budget_is_fifteen_a_second_after_a_burst_of_twenty():
-    async def scenario():
-        budget = Budget()
-        started = time.monotonic()
-        for _ in range(23):
-            await budget.take()
-        return time.monotonic() - started
-
-    assert venue.BURST == 20.0
-    assert 0.18 <= asyncio.run(scenario()) <= 1.0
+@pytest.mark.parametrize(("rate", "burst", "calls"), [(15.0, 20, 35), (5.0, 10, 15)])
+def test_so_many_calls_a_second_after_so_many_at_once(rate, burst, calls):
+    now_s = 0.0
+    budget = Budget(lambda: now_s, rate, burst)
+    for taken in range(calls):
+        while wait_s := budget.wait_s():
+            assert taken >= burst
+            now_s += wait_s
+    assert 1.0 <= now_s <= 1.1

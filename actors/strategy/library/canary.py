@@ -6,9 +6,9 @@ from actors.strategy.base import StrategyContext
 from actors.strategy.library.one_by_one import Miss
 from protocol.base import Value
 from protocol.policy_strategy import CanaryPolicy
-from protocol.strategy import Asset
+from protocol.strategy import CANARY, Asset
 
-TAG = "canary"
+TAG = CANARY
 
 
 class CanaryRules(Value, frozen=True, kw_only=True):

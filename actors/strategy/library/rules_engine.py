@@ -8,15 +8,20 @@ from actors.strategy.library.conviction import Conviction, Weights, conviction, 
 from actors.strategy.library.entries import EntryRules, Shape, passed, shape
 from actors.strategy.library.sizes import SizeRules, is_wild, size_pct
 from protocol.base import Value
+from protocol.money import ONE
 from protocol.orders import Side
 from protocol.strategy import Asset, Passed, Regime, TradeProposal, Trigger
 
 UNCONFIRMED = "reversal_unconfirmed"
 WILD = "high_volatility"
+_DIGITS = 12
 
 
 class RulesSettings(Value, frozen=True, kw_only=True):
-    """What the strategy is given. Multipliers by regime (one table, U3); `signs`: how many a reversal needs."""
+    """What the strategy is given. Multipliers by regime (one table, U3); `signs`: how many a reversal needs.
+
+    A trigger of less than `min_score` is left alone.
+    """
 
     entries: EntryRules
     sizes: SizeRules
@@ -24,6 +29,7 @@ class RulesSettings(Value, frozen=True, kw_only=True):
     canary: CanaryRules
     signs: int
     multipliers: dict[str, Decimal]
+    min_score: float = 0.0
 
 
 class Draft(Value, frozen=True, kw_only=True):
@@ -58,6 +64,8 @@ class RulesEngine:
         asset = context.asset(trigger.product_id)
         if asset is None:
             return passed(trigger, "not_eligible")
+        if round(trigger.score, _DIGITS) < self._settings.min_score:
+            return passed(trigger, "min_score", trigger.score, self._settings.min_score)
         row = shape(trigger, context.regime, self._settings.entries)
         if isinstance(row, Passed):
             return row
@@ -96,20 +104,19 @@ class RulesEngine:
         if size <= 0:
             return passed(trigger, "regime_size_zero", 0.0)
         wild = is_wild(context.window(trigger.product_id), rules.wild)
-        size *= rules.wild.size_mult if wild else 1
-        size *= self._settings.canary.policy.size_mult if canary else 1
+        share = (rules.wild.size_mult if wild else ONE) * (self._settings.canary.policy.size_mult if canary else ONE)
         tags = (
             (TAG, canary),
             (UNCONFIRMED, draft.unconfirmed),
             (WILD, wild),
             (draft.row.tag, bool(draft.row.tag)),
         )
-        return self._bought(draft, context, size, tuple(tag for tag, holds in tags if holds))
+        return self._bought(draft, context, (size, share), tuple(tag for tag, holds in tags if holds))
 
     def _bought(
-        self, draft: Draft, context: StrategyContext, size: Decimal, tags: tuple[str, ...]
+        self, draft: Draft, context: StrategyContext, wanted: tuple[Decimal, Decimal], tags: tuple[str, ...]
     ) -> TradeProposal | Passed:
-        trigger, row = draft.trigger, draft.row
+        trigger, row, (size, share) = draft.trigger, draft.row, wanted
         stop = min(row.stop_pct, self._settings.sizes.max_stop_pct)
         if row.target_pct <= stop:
             return passed(trigger, "target_within_stop", float(row.target_pct), float(stop))
@@ -117,7 +124,8 @@ class RulesEngine:
             correlation="",
             product_id=trigger.product_id,
             side=Side.BUY,
-            notional_pct=size,
+            notional_pct=size * share,
+            size_share=share,
             stop_loss_pct=stop,
             take_profit_pct=row.target_pct,
             max_hold_s=row.hold_s,

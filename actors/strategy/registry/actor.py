@@ -30,5 +30,5 @@ def role(context: Context) -> Role[Registry]:
             *(AlphaUp, AlphaDown, HostStarted, StrategyFailed),
             *(StrategiesRan, ShadowDecided, SwitchStrategy),
         ),
-        store_prefix=STORE_PREFIX,
+        store_prefixes=(STORE_PREFIX,),
     )

@@ -12,12 +12,12 @@ HALF_DAY_BARS = 12
 RSI_MIDDLE = 50.0
 
 
-def qualifiers(lens: Lens, bounce_pct: float) -> tuple[str, ...]:
-    """The names of those that hold."""
+def qualifiers(lens: Lens, bounce_pct: float, *, higher_low: bool = True, rsi_cross: bool = True) -> tuple[str, ...]:
+    """The names of those that hold; two of them count only where that is wanted."""
     found = (
         (ABOVE_VWAP, above_vwap(lens)),
-        (HIGHER_LOW, lens.hours.figures.higher_low is True),
-        (RSI_CROSS, rsi_crossed(lens)),
+        (HIGHER_LOW, higher_low and lens.hours.figures.higher_low is True),
+        (RSI_CROSS, rsi_cross and rsi_crossed(lens)),
         (BOUNCE, (bounced_pct(lens) or 0.0) >= bounce_pct),
     )
     return tuple(name for name, holds in found if holds)

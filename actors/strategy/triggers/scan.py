@@ -188,7 +188,7 @@ def _score(signal: Signal | None) -> float:
 
 def _trigger(look: Look, signal: Signal) -> Trigger:
     hours = look.case.lens.hours.figures
-    found = qualifiers(look.case.lens, look.case.rules.bounce_pct) if signal.kind in REVERSALS else ()
+    found = _signs(look.case) if signal.kind in REVERSALS else ()
     return Trigger(
         product_id=look.product_id,
         kind=signal.kind,
@@ -200,6 +200,11 @@ def _trigger(look: Look, signal: Signal) -> Trigger:
         metrics=signal.metrics,
         qualifiers=found,
     )
+
+
+def _signs(case: Case) -> tuple[str, ...]:
+    rules = case.rules
+    return qualifiers(case.lens, rules.bounce_pct, higher_low=rules.higher_low, rsi_cross=rules.rsi_cross)
 
 
 def _passed(product: ProductId, refused: Refusal) -> Passed:

@@ -21,7 +21,10 @@ FALLING_ONLY = {Regime.BEAR, Regime.CRASH}
 
 
 class Thresholds(Value, frozen=True, kw_only=True):
-    """One regime's thresholds, per cent and multiples, the triggers allowed in it, and what it adds to confidence."""
+    """One regime's thresholds, per cent and multiples, the triggers allowed in it, and what it adds to confidence.
+
+    `slope_pct_h`: the least that confirms a reversal's trend; None: that of every regime.
+    """
 
     move_15m_pct: float
     move_60m_pct: float
@@ -29,10 +32,14 @@ class Thresholds(Value, frozen=True, kw_only=True):
     atr_min_mult: float
     allowed: tuple[str, ...]
     confidence_boost: float = 0.0
+    slope_pct_h: float | None = None
 
 
 class TriggerRules(Value, frozen=True, kw_only=True):
-    """What is the same in every regime. `slope_pct_h`, `bounce_pct`: the least that confirms; `z_max`: the highest."""
+    """What is the same in every regime. `slope_pct_h`, `bounce_pct`: the least that confirms; `z_max`: the highest.
+
+    `worst_tier`: down to which mean reversion looks; `higher_low`, `rsi_cross`: whether these signs count.
+    """
 
     breakout_hours: int
     slope_pct_h: float
@@ -41,6 +48,9 @@ class TriggerRules(Value, frozen=True, kw_only=True):
     z_hours: int
     ema_hours: int
     slope_hours: int
+    worst_tier: int = 1
+    higher_low: bool = True
+    rsi_cross: bool = True
 
 
 class Case(Value, frozen=True, kw_only=True):
@@ -140,7 +150,8 @@ def reversal(case: Case) -> Outcome:
     if slope is None:
         return insufficient("reversal", hours.count, case.rules.ema_hours + case.rules.slope_hours)
     recovery = move_pct(hours.day_low, hours.close)
-    refused = _not_recovered(recovery, hours) + _not_rising(slope, case.rules.slope_pct_h)
+    own = case.limits.slope_pct_h
+    refused = _not_recovered(recovery, hours) + _not_rising(slope, case.rules.slope_pct_h if own is None else own)
     if refused:
         return refused
     return Signal(
@@ -195,11 +206,12 @@ def momentum(case: Case) -> Outcome:
 
 
 def mean_reversion(case: Case) -> Outcome:
-    """A close far below its mean of a day: tier 1 in chop only."""
+    """A close far below its mean of a day: in chop only, and in liquid tiers."""
     hours = case.lens.hours.figures
     refused: tuple[Refusal, ...] = ()
-    if case.tier != 1:
-        refused += (Refusal(code="mean_reversion_tier", value=float(case.tier), limit=1.0),)
+    worst = case.rules.worst_tier
+    if case.tier > worst:
+        refused += (Refusal(code="mean_reversion_tier", value=float(case.tier), limit=float(worst)),)
     if case.regime is not Regime.CHOP:
         refused += (Refusal(code="mean_reversion_regime", value=None, limit=None, detail=case.regime.value),)
     if hours.count < case.rules.z_hours:
